@@ -1,0 +1,124 @@
+//! Calls with JSON, for callers who have nothing but the module.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+
+use crate::call::CallContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::function::Function;
+use crate::module::Module;
+use crate::output::Output;
+
+/// A [`Function`] that takes and returns the proto3 JSON of its messages, by the descriptors of its module.
+pub struct JsonFunction {
+    function: Arc<dyn Function>,
+    input: MessageDescriptor,
+    output: MessageDescriptor,
+}
+
+impl JsonFunction {
+    /// The export of this name.
+    ///
+    /// # Errors
+    /// As [`Module::function`]; [`ErrorKind::Unsupported`] for an export of raw bytes or a module without
+    /// descriptors.
+    pub fn of(module: &dyn Module, name: &str) -> Result<Self> {
+        let function = module.function(name)?;
+        let export = function.export();
+        let (Some(input), Some(output)) = (export.input_type(), export.output_type()) else {
+            let message =
+                format!("the export {name} takes or returns raw bytes, which have no JSON; call it with bytes");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let pool = pool(module)?;
+        let message = |type_name: &str| {
+            pool.get_message_by_name(type_name).ok_or_else(|| {
+                let message = format!("the descriptors of module {} lack the message {type_name}", module.name());
+                Error::new(ErrorKind::Load, message)
+            })
+        };
+        let (input, output) = (message(input)?, message(output)?);
+        Ok(JsonFunction { function, input, output })
+    }
+
+    /// Calls with a JSON object on this thread; the reply is JSON without spaces.
+    ///
+    /// # Errors
+    /// As [`Function::call`]; [`ErrorKind::Decode`] where `json` is not the message the export takes.
+    pub fn call(&self, cx: &CallContext, json: &str) -> Result<String> {
+        let input = self.encode(json)?;
+        let mut output = Output::new();
+        self.function.call(cx, &input, &mut output)?;
+        self.decode(output.as_slice())
+    }
+
+    /// The bytes of a request given as JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`], with line and column.
+    pub fn encode(&self, json: &str) -> Result<Vec<u8>> {
+        let name = self.input.full_name();
+        let wrong =
+            |e: serde_json::Error| Error::new(ErrorKind::Decode, format!("the JSON is not a {name}: {e}")).caused_by(e);
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let options = DeserializeOptions::new().deny_unknown_fields(true);
+        let message =
+            DynamicMessage::deserialize_with_options(self.input.clone(), &mut deserializer, &options).map_err(wrong)?;
+        deserializer.end().map_err(wrong)?;
+        Ok(message.encode_to_vec())
+    }
+
+    /// The JSON of a reply's bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] where they are not the message the export returns.
+    pub fn decode(&self, bytes: &[u8]) -> Result<String> {
+        let name = self.output.full_name();
+        let message = DynamicMessage::decode(self.output.clone(), bytes)
+            .map_err(|e| Error::new(ErrorKind::Decode, format!("the reply is not a {name}: {e}")).caused_by(e))?;
+        let mut serializer = serde_json::Serializer::new(Vec::new());
+        let options = SerializeOptions::new();
+        message
+            .serialize_with_options(&mut serializer, &options)
+            .map_err(|e| Error::new(ErrorKind::Encode, format!("the reply has no JSON: {e}")).caused_by(e))?;
+        String::from_utf8(serializer.into_inner())
+            .map_err(|e| Error::new(ErrorKind::Internal, "the JSON is no UTF-8").caused_by(e))
+    }
+
+    /// The message the export takes.
+    pub fn input(&self) -> &MessageDescriptor {
+        &self.input
+    }
+
+    /// The message the export returns.
+    pub fn output(&self) -> &MessageDescriptor {
+        &self.output
+    }
+}
+
+/// The descriptors that a module carries.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where it carries none; [`ErrorKind::Load`] where they do not decode.
+pub fn pool(module: &dyn Module) -> Result<DescriptorPool> {
+    let Some(bytes) = module.descriptors() else {
+        let message = format!("module {} carries no message types; call its exports with bytes", module.name());
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    };
+    // The well-known types are there even where a module leaves them out.
+    let mut pool = DescriptorPool::global();
+    pool.decode_file_descriptor_set(bytes).map_err(|e| {
+        let message = format!("the descriptors of module {} are no valid FileDescriptorSet: {e}", module.name());
+        Error::new(ErrorKind::Load, message).caused_by(e)
+    })?;
+    Ok(pool)
+}
+
+impl fmt::Debug for JsonFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JsonFunction").field(&self.function).finish()
+    }
+}

@@ -1,0 +1,276 @@
+//! Who is inside a module, so that it can be unloaded when nobody is.
+//!
+//! Entering and leaving are a few plain stores to memory of the own thread:
+//! no shared counter, no locked instruction. The price is paid by whoever
+//! closes, once, with a barrier on every thread of the process
+//! ([`boundary::barrier_everywhere`]).
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::boundary;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Calls on one thread may be nested this deep: a guest calls a service, which calls a guest, and so on.
+pub const MAX_DEPTH: usize = 64;
+
+/// Counts the calls inside one module and refuses new ones once it is closed.
+///
+/// Every host has one for each module: [`Lifecycle::enter`] around each call,
+/// [`Lifecycle::close`] and [`Lifecycle::drain`] to unload.
+#[derive(Default)]
+pub struct Lifecycle {
+    closed: AtomicBool,
+    /// Calls that no thread is inside of at the moment: suspended coroutines, jobs in a queue.
+    suspended: AtomicUsize,
+    lock: Mutex<()>,
+    left: Condvar,
+}
+
+/// What one thread is inside of, outermost first. Written by that thread alone.
+struct Slots {
+    inside: [AtomicPtr<Lifecycle>; MAX_DEPTH],
+}
+
+static THREADS: Mutex<Vec<Arc<Slots>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static MINE: OwnSlots = OwnSlots::register();
+}
+
+struct OwnSlots(Arc<Slots>);
+
+impl OwnSlots {
+    #[cold]
+    fn register() -> Self {
+        let slots = Arc::new(Slots { inside: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH] });
+        THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(slots.clone());
+        OwnSlots(slots)
+    }
+}
+
+impl Drop for OwnSlots {
+    fn drop(&mut self) {
+        THREADS.lock().unwrap_or_else(PoisonError::into_inner).retain(|slots| !Arc::ptr_eq(slots, &self.0));
+    }
+}
+
+impl Lifecycle {
+    /// Open, with nobody inside.
+    pub fn new() -> Self {
+        Lifecycle::default()
+    }
+
+    /// Enters, until the guard is dropped, on this thread.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Closed`] once [`Lifecycle::close`] was called.
+    /// - [`ErrorKind::Exhausted`] where calls on this thread are [`MAX_DEPTH`] deep.
+    #[inline]
+    pub fn enter(&self) -> Result<Entered<'_>> {
+        let depth = DEPTH.get();
+        if depth >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        // During a thread's last destructors there is no place to say that we are inside.
+        let entered = MINE.try_with(|mine| {
+            mine.0.inside[depth].store(std::ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
+        });
+        if entered.is_err() {
+            return Err(Error::new(ErrorKind::Closed, "this thread is ending and can make no more calls"));
+        }
+        DEPTH.set(depth + 1);
+        let guard = Entered { lifecycle: self, depth, _thread: PhantomData };
+        // Pairs with the barrier in `drain`: either we see `closed`, or the closer sees us.
+        boundary::light_barrier();
+        if self.closed.load(Ordering::Relaxed) {
+            drop(guard);
+            return Err(closed());
+        }
+        Ok(guard)
+    }
+
+    /// Counts a call that goes on while no thread is inside, until the guard is dropped, on any thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] once [`Lifecycle::close`] was called.
+    pub fn suspend(self: &Arc<Self>) -> Result<Suspended> {
+        self.suspended.fetch_add(1, Ordering::SeqCst);
+        let guard = Suspended { lifecycle: self.clone() };
+        if self.closed.load(Ordering::SeqCst) { Err(closed()) } else { Ok(guard) }
+    }
+
+    /// Refuses every new call from now on. False where it was closed already.
+    pub fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether [`Lifecycle::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until every call is out, for `grace` at most, and returns how many are still inside.
+    ///
+    /// Calls of this very thread do not count: they can't end while it waits. Close first.
+    pub fn drain(&self, grace: Duration) -> usize {
+        boundary::barrier_everywhere();
+        let deadline = Instant::now().checked_add(grace);
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let inside = self.inside();
+            if inside == 0 {
+                return 0;
+            }
+            let wait = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+            if wait.is_zero() {
+                return inside;
+            }
+            lock = self
+                .left
+                .wait_timeout(lock, wait.min(Duration::from_secs(3600)))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// How many calls are inside, those of this thread left out.
+    pub fn inside(&self) -> usize {
+        let mine = MINE.try_with(|mine| Arc::as_ptr(&mine.0)).unwrap_or(std::ptr::null());
+        let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_others = threads.iter().filter(|slots| Arc::as_ptr(slots) != mine);
+        let on_threads: usize = of_others
+            .map(|slots| {
+                let here = |slot: &&AtomicPtr<Lifecycle>| std::ptr::eq(slot.load(Ordering::Acquire), self);
+                slots.inside.iter().filter(here).count()
+            })
+            .sum();
+        on_threads + self.suspended.load(Ordering::SeqCst)
+    }
+
+    #[cold]
+    fn tell_left(&self) {
+        // Taking the lock makes sure that a drain either sees us gone or is woken.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.left.notify_all();
+    }
+}
+
+impl fmt::Debug for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lifecycle").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+/// A call that is inside; see [`Lifecycle::enter`]. Stays on its thread.
+#[derive(Debug)]
+#[must_use = "the call is inside as long as this lives"]
+pub struct Entered<'a> {
+    lifecycle: &'a Lifecycle,
+    depth: usize,
+    /// Neither Send nor Sync: the slot belongs to this thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = MINE.try_with(|mine| {
+            mine.0.inside[self.depth].store(std::ptr::null_mut(), Ordering::Release);
+        });
+        DEPTH.set(self.depth);
+        boundary::light_barrier();
+        if self.lifecycle.closed.load(Ordering::Relaxed) {
+            self.lifecycle.tell_left();
+        }
+    }
+}
+
+/// A call that goes on while no thread is inside; see [`Lifecycle::suspend`].
+#[derive(Debug)]
+pub struct Suspended {
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        self.lifecycle.suspended.fetch_sub(1, Ordering::SeqCst);
+        if self.lifecycle.closed.load(Ordering::SeqCst) {
+            self.lifecycle.tell_left();
+        }
+    }
+}
+
+#[cold]
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the module is unloaded or being unloaded; load it again")
+}
+
+#[cold]
+fn too_deep() -> Error {
+    let message = format!("calls are nested {MAX_DEPTH} deep on this thread; a guest and a service call each other");
+    Error::new(ErrorKind::Exhausted, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn refuses_after_close_and_waits_for_who_is_inside() {
+        let lifecycle = Arc::new(Lifecycle::new());
+        let (entered, is_in) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let other = lifecycle.clone();
+        let thread = std::thread::spawn(move || {
+            let _guard = other.enter().expect("open");
+            let _nested = other.enter().expect("open");
+            entered.send(()).expect("the test waits");
+            gone.recv().expect("the test says go");
+        });
+        is_in.recv().expect("the thread is in");
+        assert!(lifecycle.close());
+        assert!(!lifecycle.close());
+        assert_eq!(2, lifecycle.drain(Duration::ZERO));
+        assert_eq!(ErrorKind::Closed, lifecycle.enter().expect_err("closed").kind());
+        go.send(()).expect("the thread waits");
+        assert_eq!(0, lifecycle.drain(Duration::MAX));
+        thread.join().expect("no panic");
+    }
+
+    #[test]
+    fn the_own_calls_do_not_hold_up_a_drain() {
+        let lifecycle = Lifecycle::new();
+        let _guard = lifecycle.enter().expect("open");
+        lifecycle.close();
+        assert_eq!(0, lifecycle.drain(Duration::MAX));
+    }
+
+    #[test]
+    fn depth_is_limited_and_given_back() {
+        let lifecycle = Lifecycle::new();
+        for _ in 0..2 {
+            let guards: Vec<_> = (0..MAX_DEPTH).map(|_| lifecycle.enter().expect("not too deep")).collect();
+            assert_eq!(ErrorKind::Exhausted, lifecycle.enter().expect_err("too deep").kind());
+            // Innermost first, as calls end.
+            guards.into_iter().rev().for_each(drop);
+        }
+    }
+
+    #[test]
+    fn suspended_calls_count() {
+        let lifecycle = Arc::new(Lifecycle::new());
+        let guard = lifecycle.suspend().expect("open");
+        lifecycle.close();
+        assert_eq!(1, lifecycle.drain(Duration::ZERO));
+        assert!(lifecycle.suspend().is_err());
+        drop(guard);
+        assert_eq!(0, lifecycle.drain(Duration::MAX));
+    }
+}

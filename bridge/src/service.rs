@@ -1,0 +1,111 @@
+//! Functions of the host, or of another guest, that a guest may call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::boundary;
+use crate::call::CallContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::function::Function;
+use crate::module::Module;
+use crate::output::Output;
+
+/// The host services of one module, by name.
+///
+/// A service is a [`Function`]: a Rust closure (`polyhost_native::function`), or
+/// an export of any other module, so that guests call guests.
+#[derive(Debug, Clone, Default)]
+pub struct Services {
+    // A guest finds a service once and calls it by its place in this list.
+    list: Vec<(String, Arc<dyn Function>)>,
+    by_name: BTreeMap<String, u32>,
+}
+
+impl Services {
+    /// No services.
+    pub fn new() -> Self {
+        Services::default()
+    }
+
+    /// Adds a service under the name of its export.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is one of that name.
+    pub fn add(&mut self, service: Arc<dyn Function>) -> Result<()> {
+        let name = service.export().name().to_owned();
+        self.add_as(name, service)
+    }
+
+    /// Adds a service under a name of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is one of that name.
+    pub fn add_as(&mut self, name: impl Into<String>, service: Arc<dyn Function>) -> Result<()> {
+        let name = name.into();
+        if self.by_name.contains_key(&name) {
+            let message = format!("there is a host service {name} already; give one of them another name");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let id = u32::try_from(self.list.len())
+            .map_err(|_| Error::new(ErrorKind::Config, "more than 2^32 host services"))?;
+        self.by_name.insert(name.clone(), id);
+        self.list.push((name, service));
+        Ok(())
+    }
+
+    /// Adds every export of `module`: one guest's exports are another's services.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is a service of the name of one of them.
+    pub fn link(&mut self, module: &dyn Module) -> Result<()> {
+        for export in module.exports() {
+            self.add(module.function(export.name())?)?;
+        }
+        Ok(())
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// Finds a service by name and gives the id to call it by.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Service`] with a [`ErrorKind::NotFound`] cause that lists what there is.
+    pub fn find(&self, name: &str) -> Result<u32> {
+        self.by_name.get(name).copied().ok_or_else(|| self.unknown(name))
+    }
+
+    /// Calls the service with this id on this thread, with the context of the guest's own call.
+    ///
+    /// Panics of the service are stopped here. A host leaves its runtime (the
+    /// GIL, the gate) before this.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Service`], whose cause is what the service returned;
+    /// [`ErrorKind::Cancelled`] or [`ErrorKind::DeadlineExceeded`] where the guest's call is to stop.
+    pub fn call(&self, id: u32, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
+        let Some((name, service)) = self.list.get(id as usize) else {
+            return Err(Error::new(ErrorKind::Service, format!("there is no host service with id {id}")));
+        };
+        cx.check()?;
+        boundary::enter(|| service.call(cx, input, output)).map_err(|error| failed(name, error))
+    }
+
+    #[cold]
+    fn unknown(&self, name: &str) -> Error {
+        let known = if self.list.is_empty() {
+            "the module was loaded without any".to_owned()
+        } else {
+            format!("there are: {}", self.names().collect::<Vec<_>>().join(", "))
+        };
+        let cause = Error::new(ErrorKind::NotFound, format!("no host service {name}; {known}"));
+        failed(name, cause)
+    }
+}
+
+#[cold]
+fn failed(name: &str, cause: Error) -> Error {
+    Error::new(ErrorKind::Service, format!("host service {name} failed: {cause}")).caused_by(cause)
+}

@@ -1,0 +1,43 @@
+//! The Rust bindings that are checked in are what bindgen makes of `polyhost.h`.
+
+use std::path::Path;
+
+#[test]
+fn bindings_match_the_header() {
+    if let Err(reason) = libclang() {
+        assert!(std::env::var_os("POLYHOST_REQUIRE").is_none(), "{reason}");
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let checked_in = root.join("src/abi/bindings.rs");
+    let fresh = bindgen::Builder::default()
+        .header(root.join("include/polyhost.h").to_str().expect("a UTF-8 path"))
+        .allowlist_item("[Pp]olyhost.*|POLYHOST_.*")
+        .blocklist_function("polyhost_.*")
+        .prepend_enum_name(false)
+        .rust_target(bindgen::RustTarget::stable(85, 0).expect("a known version"))
+        .rust_edition(bindgen::RustEdition::Edition2024)
+        .formatter(bindgen::Formatter::Prettyplease)
+        .raw_line("// Made by bindgen from include/polyhost.h; see tests/bindings.rs.")
+        .disable_header_comment()
+        .generate()
+        .expect("bindgen reads the header")
+        .to_string();
+    if std::env::var_os("POLYHOST_BLESS").is_some() {
+        std::fs::write(&checked_in, &fresh).expect("write the bindings");
+    }
+    let old = std::fs::read_to_string(&checked_in).expect("the bindings are checked in");
+    assert!(
+        old == fresh,
+        "src/abi/bindings.rs differs; run POLYHOST_BLESS=1 cargo test -p polyhost-bridge --test bindings"
+    );
+}
+
+/// bindgen panics where it finds no libclang; the reason is wanted as text.
+fn libclang() -> Result<(), String> {
+    let outcome = std::panic::catch_unwind(|| drop(bindgen::clang_version()));
+    outcome.map_err(|_| {
+        "bindgen finds no libclang: install libclang-dev, or set LIBCLANG_PATH to the folder of libclang.so".to_owned()
+    })
+}

@@ -1,0 +1,2 @@
+//! The polyhost program.
+fn main() {}

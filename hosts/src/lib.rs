@@ -1,0 +1,3 @@
+//! One process, many runtimes.
+
+pub use polyhost_bridge::*;
