@@ -1,0 +1,245 @@
+//! Building the C# guests of samples and examples, each into a folder of its own under `target/guests`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::files::{Part, ending, sha256, write_if_changed};
+use super::{Error, Project, Result, protobuf, roslyn, say};
+use crate::dotnet::DotnetRoot;
+
+/// Folders whose subfolders may hold a guest's project.
+const SAMPLES: &str = "dotnet/samples";
+const EXAMPLES: &str = "hosts/examples";
+
+/// What a guest is built from, besides its own folder.
+const SHARED: [&str; 2] = ["dotnet", "proto"];
+
+/// How the guests were got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Built {
+    /// By the SDK, this many of them.
+    BySdk(usize),
+    /// They are left to Polyhost, which compiles C# from source by itself; why there was no SDK to do it.
+    LeftToPolyhost(String),
+}
+
+/// Makes sure of the C# guests.
+///
+/// # Errors
+/// When a guest does not compile, or there is neither an SDK nor what Polyhost needs to compile them itself.
+pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Built> {
+    let guests = projects(project)?;
+    let (Some(muxer), Some(sdk)) = (dotnet.muxer(), dotnet.sdks.first()) else {
+        return without_sdk(project, dotnet, "there is no SDK".to_owned());
+    };
+    let stamp_file = project.work().join("guests.stamp");
+    let feed = project.feed();
+    let stamp = format!("{sdk} {feed:?}\n{}", fingerprint(project, &guests)?);
+    let there = guests.iter().all(|guest| place(project, guest).is_dir());
+    if there && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
+        return Ok(Built::BySdk(guests.len()));
+    }
+    let list = project.work().join("guests.proj");
+    write_if_changed(&list, &traversal(&guests))?;
+    say(format_args!("building {} C# guests with SDK {sdk}", guests.len()));
+    let mut restore = msbuild(project, &muxer, &list, "Restore");
+    if let Err(error) = project.run("guests-restore", &mut restore) {
+        say(format_args!("no NuGet packages: {error}"));
+        let why = "the SDK cannot get NuGet packages".to_owned();
+        return without_sdk(project, dotnet, why);
+    }
+    let mut build = msbuild(project, &muxer, &list, "Build");
+    project.run("guests-build", &mut build)?;
+    for guest in &guests {
+        publish(project, guest)?;
+    }
+    write_if_changed(&stamp_file, &stamp)?;
+    Ok(Built::BySdk(guests.len()))
+}
+
+/// `dotnet` with its state inside the checkout, no telemetry, and nothing that stays behind.
+pub fn dotnet_command(project: &Project, muxer: &Path) -> Command {
+    let mut command = Command::new(muxer);
+    command.current_dir(project.root());
+    command
+        .env("DOTNET_CLI_HOME", project.work().join("dotnet-home"))
+        .env("NUGET_PACKAGES", project.nuget_cache())
+        .env("DOTNET_CLI_TELEMETRY_OPTOUT", "1")
+        .env("DOTNET_NOLOGO", "1")
+        .env("DOTNET_GENERATE_ASPNET_CERTIFICATE", "false")
+        .env("DOTNET_ADD_GLOBAL_TOOLS_TO_PATH", "false")
+        .env("DOTNET_SKIP_WORKLOAD_INTEGRITY_CHECK", "1")
+        .env("MSBUILDDISABLENODEREUSE", "1")
+        .env("DOTNET_CLI_USE_MSBUILD_SERVER", "0")
+        .env("UseSharedCompilation", "false");
+    if let Some(root) = muxer.parent() {
+        command.env("DOTNET_ROOT", root);
+    }
+    if !crate::dotnet::has_icu(project.machine()) {
+        command.env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1");
+    }
+    command
+}
+
+/// Properties that make a build of ours: output under `target`, packages from the offline feed where it is there.
+pub fn properties(project: &Project) -> Vec<String> {
+    let mut list =
+        vec!["-p:Configuration=Release".to_owned(), format!("-p:ArtifactsPath={}", artifacts(project).display())];
+    if let Some(feed) = project.feed() {
+        list.push(format!("-p:RestoreSources={}", feed.display()));
+    }
+    list
+}
+
+fn artifacts(project: &Project) -> PathBuf {
+    project.root().join("target/dotnet")
+}
+
+fn msbuild(project: &Project, muxer: &Path, list: &Path, target: &str) -> Command {
+    let mut command = dotnet_command(project, muxer);
+    command.arg("msbuild").arg(list).arg(format!("-t:{target}")).args(properties(project)).args([
+        "-nodeReuse:false",
+        "-nologo",
+        "-v:minimal",
+        "-m",
+    ]);
+    command
+}
+
+/// The guests' project files, sorted. Two of one name would get in each other's way.
+pub fn projects(project: &Project) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in [SAMPLES, EXAMPLES] {
+        for sample in folders_in(&project.root().join(folder)) {
+            found.extend(ending(&sample, ".csproj"));
+            found.extend(ending(&sample.join("clr"), ".csproj"));
+        }
+    }
+    found.sort_by_key(|path| name(path));
+    for pair in found.windows(2) {
+        if name(&pair[0]) == name(&pair[1]) {
+            return Err(Error::new(format!(
+                "two C# guests of one name: {} and {}",
+                pair[0].display(),
+                pair[1].display()
+            )));
+        }
+    }
+    Ok(found)
+}
+
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|p| p.is_dir()).collect()
+}
+
+fn name(guest: &Path) -> String {
+    guest.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn place(project: &Project, guest: &Path) -> PathBuf {
+    project.guests().join(name(guest))
+}
+
+/// A project that builds all guests in one run of MSBuild, so that what they share is built once.
+fn traversal(guests: &[PathBuf]) -> String {
+    let items: String = guests.iter().map(|guest| format!("    <Guest Include=\"{}\" />\n", escape(guest))).collect();
+    format!(
+        "<Project>\n  <ItemGroup>\n{items}  </ItemGroup>\n  \
+         <Target Name=\"Restore\"><MSBuild Projects=\"@(Guest)\" Targets=\"Restore\" /></Target>\n  \
+         <Target Name=\"Build\"><MSBuild Projects=\"@(Guest)\" Targets=\"Build\" BuildInParallel=\"true\" /></Target>\n\
+         </Project>\n"
+    )
+}
+
+fn escape(path: &Path) -> String {
+    let text = path.display().to_string();
+    // The percent sign is MSBuild's own escape; it must come before XML's, which brings semicolons.
+    text.replace('%', "%25").replace(';', "%3B").replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+/// Copies what was built to the guest's place.
+fn publish(project: &Project, guest: &Path) -> Result<()> {
+    let place = place(project, guest);
+    let built = artifacts(project).join("bin").join(name(guest)).join("release");
+    if !built.is_dir() {
+        return Err(Error::new(format!(
+            "{} was built, but not into {}; a guest targets one framework and leaves its output folder alone",
+            guest.display(),
+            built.display()
+        )));
+    }
+    let part = Part::beside(&place)?;
+    let copy = part.path().join("guest");
+    copy_folder(&built, &copy).map_err(|e| Error::about(built.display(), e))?;
+    part.replace(&copy, &place)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// One hash of everything the guests are built from.
+fn fingerprint(project: &Project, guests: &[PathBuf]) -> Result<String> {
+    let mut files = Vec::new();
+    for folder in SHARED {
+        collect(&project.root().join(folder), &mut files);
+    }
+    for guest in guests {
+        collect(guest.parent().unwrap_or(guest), &mut files);
+    }
+    files.sort();
+    files.dedup();
+    let mut text = String::new();
+    for file in files {
+        let content = fs::read(&file).map_err(|e| Error::about(file.display(), e))?;
+        text += &format!("{} {}\n", file.display(), sha256(&content));
+    }
+    Ok(sha256(text.as_bytes()))
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let skipped = name.starts_with('.') || ["bin", "obj", "target"].contains(&name.as_ref());
+        let path = entry.path();
+        if skipped {
+            continue;
+        } else if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+/// Without an SDK: what Polyhost needs to compile the guests from their sources by itself, when they are loaded.
+fn without_sdk(project: &Project, dotnet: &DotnetRoot, why: String) -> Result<Built> {
+    roslyn::ensure(project, dotnet)?;
+    protobuf::ensure(project)?;
+    Ok(Built::LeftToPolyhost(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_every_guest_in_a_project_of_its_own() {
+        let text = traversal(&[PathBuf::from("/a b/x;y.csproj"), PathBuf::from("/c&d.csproj")]);
+        assert!(text.contains("<Guest Include=\"/a b/x%3By.csproj\" />"), "{text}");
+        assert!(text.contains("<Guest Include=\"/c&amp;d.csproj\" />"), "{text}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Getting what a checkout needs onto the machine, one rung after the other.
+//!
+//! Every step can be repeated and may be killed at any time: a folder is built beside its place and renamed, and what
+//! is there is not made again. Progress goes to standard error, the output of other programs to `target/setup/*.log`.
+
+pub mod cargo_config;
+pub mod dotnet;
+pub mod guests;
+pub mod nuget;
+pub mod protobuf;
+pub mod python;
+pub mod report;
+pub mod roslyn;
+
+mod files;
+mod npm;
+mod project;
+mod registry;
+mod run;
+
+pub use project::{OFFLINE, Project};
+
+use std::fmt;
+
+/// Why a step could not be done: what, where, and what to do next, on one line where it can be.
+#[derive(Clone, Debug)]
+pub struct Error(String);
+
+impl Error {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// The same error behind what was tried: `what: error`.
+    pub(crate) fn about(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The result of a step.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Prints a line of progress.
+pub(crate) fn say(line: impl fmt::Display) {
+    eprintln!("setup: {line}");
+}
