@@ -62,7 +62,9 @@ impl<'a> LogRecord<'a> {
 
 /// Where the lines of a module go. By default they become `tracing` events of the target `polyhost::guest`.
 #[derive(Clone, Default)]
-pub struct LogSink(Option<Arc<dyn Fn(&LogRecord<'_>) + Send + Sync>>);
+pub struct LogSink(Option<Arc<Write>>);
+
+type Write = dyn Fn(&LogRecord<'_>) + Send + Sync;
 
 impl LogSink {
     /// Hands every line to `write`, on the thread of the guest that wrote it.

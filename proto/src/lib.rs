@@ -19,5 +19,12 @@ pub mod conformance {
     }
 }
 
+/// What the demo and the bench measure with: `bench.v1`.
+pub mod bench {
+    pub mod v1 {
+        include!("gen/bench.v1.rs");
+    }
+}
+
 /// All `.proto` files of this crate, compiled: a serialized `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.binpb");
