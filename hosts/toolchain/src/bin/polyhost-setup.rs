@@ -1,9 +1,11 @@
 //! Gets what a checkout of Polyhost needs onto the machine; `make` and CI run it.
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use polyhost_toolchain::Machine;
+use polyhost_toolchain::dotnet::DotnetRoot;
 use polyhost_toolchain::setup::{Project, Result, cargo_config, dotnet, guests, python, report};
 
 const HELP: &str = "\
@@ -11,9 +13,13 @@ Gets what a checkout of Polyhost needs onto the machine. It can be run again at 
 
 usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|guests|all]...
        polyhost-setup report [--json]
+       polyhost-setup csharp-tests [--require RUNTIMES]
+       polyhost-setup features
 
-ensure    makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them
-report    tells what is found on this machine, and where
+ensure        makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them
+report        tells what is found on this machine, and where
+csharp-tests  builds the C# tests and runs them; skips them where there is no SDK to do it
+features      prints the features of the crate `polyhost` that can be built here
 
 --require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit (default: POLYHOST_REQUIRE)
 --root FOLDER       the checkout (default: the one around the working folder)
@@ -48,9 +54,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     let project = Project::around(&arguments.root, Machine::current())?;
     match arguments.command.as_str() {
+        "ensure" => return ensure(&project, arguments),
+        "csharp-tests" => return csharp_tests(&project, arguments),
+        "features" => println!("{}", features(&project)),
         "report" if arguments.json => println!("{:#}", report::json(&project)),
-        "report" => print!("{}", report::text(&project)),
-        _ => return ensure(&project, arguments),
+        _ => print!("{}", report::text(&project)),
     }
     Ok(true)
 }
@@ -58,46 +66,84 @@ fn run(arguments: &Arguments) -> Result<bool> {
 /// Runs the parts that were asked for and says how each went; false if something that must be there is not.
 fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
     let _lock = project.lock()?;
-    let asked = |part: &str| {
-        let list = &arguments.parts;
-        list.is_empty() || list.iter().any(|p| p == part || p == "all")
-    };
-    let mut outcomes = Vec::new();
-    if asked("python") {
-        let python = python::ensure(project).map(|path| format!("Python environment, {}", path.display()));
-        outcomes.push(("cpython", python));
+    let mut tally = Tally::new(arguments);
+    if arguments.asked("python") {
+        let ready = |path: PathBuf| format!("Python environment, {}", path.display());
+        tally.add("cpython", python::ensure(project).map(ready));
     }
-    if asked("dotnet") || asked("guests") {
-        let root = dotnet::ensure(project);
-        let line = root.clone().map(|root| report::summary(&root));
-        outcomes.push(("clr", line));
-        if let Ok(root) = root
-            && asked("guests")
-        {
-            let built = guests::ensure(project, &root)?;
-            outcomes.push(("clr", Ok(describe(&built))));
-        }
+    let mut root = None;
+    if arguments.asked("dotnet") || arguments.asked("guests") {
+        root = tally.add("clr", dotnet::ensure(project).map(Dotnet));
+    }
+    if arguments.asked("all") {
+        tally.add("luajit", project.c_compiler());
     }
     cargo_config::write(project)?;
-    let mut good = true;
-    for (runtime, outcome) in outcomes {
-        match outcome {
-            Ok(line) => eprintln!("setup: ready: {line}"),
-            Err(error) if arguments.require.iter().any(|r| r == runtime) => {
+    if let Some(Dotnet(root)) = root
+        && arguments.asked("guests")
+    {
+        tally.add("clr", guests::ensure(project, &root)?.map(Guests));
+    }
+    Ok(tally.good)
+}
+
+fn csharp_tests(project: &Project, arguments: &Arguments) -> Result<bool> {
+    let _lock = project.lock()?;
+    let mut tally = Tally::new(arguments);
+    let outcome = match dotnet::find(project) {
+        Some(root) => guests::test(project, &root)?,
+        None => dotnet::ensure(project).map(|_| ()),
+    };
+    tally.add("clr", outcome.map(|()| "the C# tests have run"));
+    Ok(tally.good)
+}
+
+/// The features of `polyhost` that can be built here: pyo3 needs a Python at build time.
+fn features(project: &Project) -> &'static str {
+    if python::is_ready(project) { "full" } else { "clr,luajit,json" }
+}
+
+/// Tells what is there and what is not, and whether a runtime that is required is missing.
+struct Tally<'a> {
+    require: &'a [String],
+    good: bool,
+}
+
+impl<'a> Tally<'a> {
+    fn new(arguments: &'a Arguments) -> Self {
+        Self { require: &arguments.require, good: true }
+    }
+
+    fn add<T: Display>(&mut self, runtime: &str, outcome: Result<T>) -> Option<T> {
+        match &outcome {
+            Ok(ready) => eprintln!("setup: ready: {ready}"),
+            Err(error) if self.require.iter().any(|name| name == runtime) => {
                 eprintln!("setup: missing: {runtime} is required: {error}");
-                good = false;
+                self.good = false;
             }
             Err(error) => eprintln!("setup: skipped: {runtime}: {error}"),
         }
+        outcome.ok()
     }
-    Ok(good)
 }
 
-fn describe(built: &guests::Built) -> String {
-    match built {
-        guests::Built::BySdk(count) => format!("{count} C# guests, in target/guests"),
-        guests::Built::LeftToPolyhost(why) => {
-            format!("C# guests are compiled from source by Polyhost when loaded, because {why}")
+struct Dotnet(DotnetRoot);
+
+impl Display for Dotnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&report::summary(&self.0))
+    }
+}
+
+struct Guests(guests::Guests);
+
+impl Display for Guests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            guests::Guests::Built(count) => write!(f, "{count} C# guests, in target/guests"),
+            guests::Guests::FromSource(why) => {
+                write!(f, "C# guests are compiled from source by Polyhost when loaded: {why}")
+            }
         }
     }
 }
@@ -112,6 +158,12 @@ struct Arguments {
 }
 
 impl Arguments {
+    /// Whether a part is to be made sure of; without a list, all are.
+    fn asked(&self, part: &str) -> bool {
+        let named = |name: &str| self.parts.iter().any(|p| p == name);
+        self.parts.is_empty() || named("all") || named(part)
+    }
+
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut parsed = Self {
             command: String::new(),
@@ -128,7 +180,9 @@ impl Arguments {
                 "--json" => parsed.json = true,
                 "--require" => parsed.require = list(&value()?)?,
                 "--root" => parsed.root = PathBuf::from(value()?),
-                "ensure" | "report" if parsed.command.is_empty() => parsed.command = argument,
+                "ensure" | "report" | "csharp-tests" | "features" if parsed.command.is_empty() => {
+                    parsed.command = argument
+                }
                 "dotnet" | "python" | "guests" | "all" if parsed.command == "ensure" => {
                     parsed.parts.push(argument);
                 }

@@ -32,7 +32,7 @@ pub fn write(project: &Project) -> Result<()> {
 
 fn env(project: &Project) -> String {
     let mut lines = format!("{LOCAL} = {{ value = \".dotnet\", relative = true }}\n");
-    if python::stamped(project) {
+    if python::is_ready(project) {
         lines += "PYO3_PYTHON = { value = \".venv/bin/python\", relative = true }\n";
     }
     if !has_icu(project.machine()) {

@@ -124,7 +124,7 @@ fn from_install_script(project: &Project) -> Result<()> {
         project.run(
             "dotnet-install",
             project
-                .command_within(1200, "bash")?
+                .within(1200, &project.program("bash")?)?
                 .arg(&script)
                 .args(["--channel", CHANNEL, "--no-path", "--install-dir"])
                 .arg(part),

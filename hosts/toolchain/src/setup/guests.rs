@@ -1,4 +1,5 @@
-//! Building the C# guests of samples and examples, each into a folder of its own under `target/guests`.
+//! Building C# projects, the guests of samples and examples and the tests, each into a folder of its own under
+//! `target/guests`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,51 +12,87 @@ use crate::dotnet::DotnetRoot;
 /// Folders whose subfolders may hold a guest's project.
 const SAMPLES: &str = "dotnet/samples";
 const EXAMPLES: &str = "hosts/examples";
+const TESTS: &str = "dotnet/tests";
 
 /// What a guest is built from, besides its own folder.
 const SHARED: [&str; 2] = ["dotnet", "proto"];
 
 /// How the guests were got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Built {
-    /// By the SDK, this many of them.
-    BySdk(usize),
-    /// They are left to Polyhost, which compiles C# from source by itself; why there was no SDK to do it.
-    LeftToPolyhost(String),
+pub enum Guests {
+    /// Built by the SDK, this many of them.
+    Built(usize),
+    /// Left to Polyhost, which compiles C# from source by itself; why there was no SDK to do it.
+    FromSource(String),
 }
 
-/// Makes sure of the C# guests.
+/// Makes sure of the C# guests. `None` where they can be neither built nor compiled by Polyhost; the reason is told.
 ///
 /// # Errors
-/// When a guest does not compile, or there is neither an SDK nor what Polyhost needs to compile them itself.
-pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Built> {
-    let guests = projects(project)?;
+/// When a guest does not compile.
+pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> {
+    let mut guests = Vec::new();
+    for folder in [SAMPLES, EXAMPLES] {
+        guests.extend(projects(&project.root().join(folder)));
+    }
+    match build(project, dotnet, "guests", &guests)? {
+        Ok(()) => Ok(Ok(Guests::Built(guests.len()))),
+        Err(why) => Ok(without_sdk(project, dotnet).map(|()| Guests::FromSource(why.to_string()))),
+    }
+}
+
+/// Builds the C# tests and runs them one after the other, with their output on this process's own.
+///
+/// The inner error says why they cannot be built here.
+///
+/// # Errors
+/// When one does not compile, or fails.
+pub fn test(project: &Project, dotnet: &DotnetRoot) -> Result<Result<()>> {
+    let tests = projects(&project.root().join(TESTS));
+    if let Err(why) = build(project, dotnet, "dotnet-tests", &tests)? {
+        return Ok(Err(why));
+    }
+    let muxer = dotnet.muxer().unwrap_or_default();
+    for test in tests {
+        let program = place(project, &test).join(format!("{}.dll", name(&test)));
+        say(format_args!("running {}", name(&test)));
+        let mut command = dotnet_command(project, &muxer);
+        let status = command.arg(&program).status();
+        let status = status.map_err(|e| Error::about(muxer.display(), e))?;
+        if !status.success() {
+            return Err(Error::new(format!("{} failed ({status})", name(&test))));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Builds projects into `target/guests`. The inner error says why that cannot be done here.
+fn build(project: &Project, dotnet: &DotnetRoot, label: &str, projects: &[PathBuf]) -> Result<Result<()>> {
+    refuse_namesakes(projects)?;
     let (Some(muxer), Some(sdk)) = (dotnet.muxer(), dotnet.sdks.first()) else {
-        return without_sdk(project, dotnet, "there is no SDK".to_owned());
+        return Ok(Err(Error::new("there is no .NET SDK")));
     };
-    let stamp_file = project.work().join("guests.stamp");
+    let stamp_file = project.work().join(format!("{label}.stamp"));
     let feed = project.feed();
-    let stamp = format!("{sdk} {feed:?}\n{}", fingerprint(project, &guests)?);
-    let there = guests.iter().all(|guest| place(project, guest).is_dir());
+    let stamp = format!("{sdk} {feed:?}\n{}", fingerprint(project, projects)?);
+    let there = projects.iter().all(|path| place(project, path).is_dir());
     if there && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
-        return Ok(Built::BySdk(guests.len()));
+        return Ok(Ok(()));
     }
-    let list = project.work().join("guests.proj");
-    write_if_changed(&list, &traversal(&guests))?;
-    say(format_args!("building {} C# guests with SDK {sdk}", guests.len()));
+    let list = project.work().join(format!("{label}.proj"));
+    write_if_changed(&list, &traversal(projects))?;
+    say(format_args!("building {} C# projects with SDK {sdk}", projects.len()));
     let mut restore = msbuild(project, &muxer, &list, "Restore");
-    if let Err(error) = project.run("guests-restore", &mut restore) {
-        say(format_args!("no NuGet packages: {error}"));
-        let why = "the SDK cannot get NuGet packages".to_owned();
-        return without_sdk(project, dotnet, why);
+    if let Err(error) = project.run(&format!("{label}-restore"), &mut restore) {
+        return Ok(Err(Error::about("NuGet packages are not to be had", error)));
     }
-    let mut build = msbuild(project, &muxer, &list, "Build");
-    project.run("guests-build", &mut build)?;
-    for guest in &guests {
-        publish(project, guest)?;
+    let mut compile = msbuild(project, &muxer, &list, "Build");
+    project.run(&format!("{label}-build"), &mut compile)?;
+    for path in projects {
+        publish(project, path)?;
     }
     write_if_changed(&stamp_file, &stamp)?;
-    Ok(Built::BySdk(guests.len()))
+    Ok(Ok(()))
 }
 
 /// `dotnet` with its state inside the checkout, no telemetry, and nothing that stays behind.
@@ -107,26 +144,25 @@ fn msbuild(project: &Project, muxer: &Path, list: &Path, target: &str) -> Comman
     command
 }
 
-/// The guests' project files, sorted. Two of one name would get in each other's way.
-pub fn projects(project: &Project) -> Result<Vec<PathBuf>> {
+/// The project files in the subfolders of a folder, and in a `clr` folder of each, sorted by name.
+fn projects(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in [SAMPLES, EXAMPLES] {
-        for sample in folders_in(&project.root().join(folder)) {
-            found.extend(ending(&sample, ".csproj"));
-            found.extend(ending(&sample.join("clr"), ".csproj"));
-        }
+    for sample in folders_in(folder) {
+        found.extend(ending(&sample, ".csproj"));
+        found.extend(ending(&sample.join("clr"), ".csproj"));
     }
     found.sort_by_key(|path| name(path));
-    for pair in found.windows(2) {
-        if name(&pair[0]) == name(&pair[1]) {
-            return Err(Error::new(format!(
-                "two C# guests of one name: {} and {}",
-                pair[0].display(),
-                pair[1].display()
-            )));
-        }
+    found
+}
+
+/// Two projects of one name would get in each other's way under `target`.
+fn refuse_namesakes(projects: &[PathBuf]) -> Result<()> {
+    let mut names: Vec<String> = projects.iter().map(|path| name(path)).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::new(format!("two C# projects named {}", pair[0]))),
+        None => Ok(()),
     }
-    Ok(found)
 }
 
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
@@ -142,13 +178,14 @@ fn place(project: &Project, guest: &Path) -> PathBuf {
     project.guests().join(name(guest))
 }
 
-/// A project that builds all guests in one run of MSBuild, so that what they share is built once.
-fn traversal(guests: &[PathBuf]) -> String {
-    let items: String = guests.iter().map(|guest| format!("    <Guest Include=\"{}\" />\n", escape(guest))).collect();
+/// A project that builds all of them in one run of MSBuild, so that what they share is built once.
+fn traversal(projects: &[PathBuf]) -> String {
+    let items: String =
+        projects.iter().map(|guest| format!("    <Listed Include=\"{}\" />\n", escape(guest))).collect();
     format!(
         "<Project>\n  <ItemGroup>\n{items}  </ItemGroup>\n  \
-         <Target Name=\"Restore\"><MSBuild Projects=\"@(Guest)\" Targets=\"Restore\" /></Target>\n  \
-         <Target Name=\"Build\"><MSBuild Projects=\"@(Guest)\" Targets=\"Build\" BuildInParallel=\"true\" /></Target>\n\
+         <Target Name=\"Restore\"><MSBuild Projects=\"@(Listed)\" Targets=\"Restore\" /></Target>\n  \
+         <Target Name=\"Build\"><MSBuild Projects=\"@(Listed)\" Targets=\"Build\" BuildInParallel=\"true\" /></Target>\n\
          </Project>\n"
     )
 }
@@ -159,7 +196,7 @@ fn escape(path: &Path) -> String {
     text.replace('%', "%25").replace(';', "%3B").replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-/// Copies what was built to the guest's place.
+/// Copies what was built to its place.
 fn publish(project: &Project, guest: &Path) -> Result<()> {
     let place = place(project, guest);
     let built = artifacts(project).join("bin").join(name(guest)).join("release");
@@ -190,13 +227,13 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One hash of everything the guests are built from.
-fn fingerprint(project: &Project, guests: &[PathBuf]) -> Result<String> {
+/// One hash of everything the projects are built from.
+fn fingerprint(project: &Project, projects: &[PathBuf]) -> Result<String> {
     let mut files = Vec::new();
     for folder in SHARED {
         collect(&project.root().join(folder), &mut files);
     }
-    for guest in guests {
+    for guest in projects {
         collect(guest.parent().unwrap_or(guest), &mut files);
     }
     files.sort();
@@ -225,11 +262,11 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Without an SDK: what Polyhost needs to compile the guests from their sources by itself, when they are loaded.
-fn without_sdk(project: &Project, dotnet: &DotnetRoot, why: String) -> Result<Built> {
+/// What Polyhost needs to compile the guests from their sources by itself, when they are loaded.
+fn without_sdk(project: &Project, dotnet: &DotnetRoot) -> Result<()> {
     roslyn::ensure(project, dotnet)?;
     protobuf::ensure(project)?;
-    Ok(Built::LeftToPolyhost(why))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -237,9 +274,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_every_guest_in_a_project_of_its_own() {
+    fn escapes_paths_for_msbuild_and_for_xml() {
         let text = traversal(&[PathBuf::from("/a b/x;y.csproj"), PathBuf::from("/c&d.csproj")]);
-        assert!(text.contains("<Guest Include=\"/a b/x%3By.csproj\" />"), "{text}");
-        assert!(text.contains("<Guest Include=\"/c&amp;d.csproj\" />"), "{text}");
+        assert!(text.contains("<Listed Include=\"/a b/x%3By.csproj\" />"), "{text}");
+        assert!(text.contains("<Listed Include=\"/c&amp;d.csproj\" />"), "{text}");
     }
 }

@@ -18,7 +18,7 @@ const IN_PACKAGE: &str = "lib/net5.0/Google.Protobuf.dll";
 
 /// Debian's and Ubuntu's source archive, as upstream released it.
 const ARCHIVE: &str = "protobuf_3.21.12.orig.tar.gz";
-const ARCHIVE_PIN: Pin = Pin::Sha256("@@");
+const ARCHIVE_PIN: Pin = Pin::Sha256("930c2c3b5ecc6c9c12615cf5ad93f1cd6e12d0aba862b572e076259970ac3a53");
 const IN_ARCHIVE: &str = "protobuf-3.21.12/csharp/src/Google.Protobuf";
 
 /// How long apt may take, in seconds.
@@ -130,7 +130,7 @@ pub fn provide_sources(project: &Project) -> Result<Protobuf> {
 }
 
 fn apt_get(project: &Project, apt: &Path, log: &str, arguments: &[&str]) -> Result<()> {
-    let mut command = project.command_within(LIMIT, "apt-get")?;
+    let mut command = project.within(LIMIT, &project.program("apt-get")?)?;
     command.current_dir(apt).env("LC_ALL", "C");
     for (option, value) in [
         ("Dir::Etc::SourceList", apt.join("sources.list")),

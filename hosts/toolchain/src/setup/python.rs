@@ -7,6 +7,10 @@ use super::files::{sha256, write_if_changed};
 use super::{Error, Project, Result, say};
 use crate::python::{Python, inspect, search};
 
+/// How pip is called: it asks nothing, and gives up soon where no index can be reached.
+pub(crate) const PIP_INSTALL: [&str; 8] =
+    ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "2"];
+
 /// Makes sure of the environment; gives its interpreter.
 ///
 /// # Errors
@@ -26,8 +30,8 @@ pub fn ensure(project: &Project) -> Result<PathBuf> {
     project.run(
         "python-packages",
         std::process::Command::new(&program)
-            .args(["-m", "pip", "install", "--disable-pip-version-check"])
-            .args(["--no-input", "--quiet", "--retries", "2", "--requirement"])
+            .args(PIP_INSTALL)
+            .arg("--requirement")
             .arg(&list)
             .current_dir(project.root()),
     )?;
@@ -40,8 +44,8 @@ pub fn interpreter(project: &Project) -> PathBuf {
     project.venv().join("bin/python")
 }
 
-/// Whether the environment was finished.
-pub(crate) fn stamped(project: &Project) -> bool {
+/// Whether the environment is there, finished.
+pub fn is_ready(project: &Project) -> bool {
     interpreter(project).is_file() && stamp_file(project).is_file()
 }
 

@@ -1,8 +1,9 @@
 //! Running other programs: their output goes to a log, and its tail into the error.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Error, Project, Result};
@@ -22,12 +23,11 @@ impl Project {
         Ok(command)
     }
 
-    /// The same, ended by coreutils' `timeout` after so many seconds: what talks to a network may hang.
-    pub(crate) fn command_within(&self, seconds: u32, program: &str) -> Result<Command> {
-        let path = self.program(program)?;
+    /// A command that coreutils' `timeout` ends after so many seconds: what talks to a network may hang.
+    pub(crate) fn within(&self, seconds: u32, program: &Path) -> Result<Command> {
         let mut command = self.command("timeout")?;
         command.args(["--kill-after=5", &seconds.to_string()]);
-        command.arg(path);
+        command.arg(program);
         Ok(command)
     }
 
@@ -59,11 +59,30 @@ impl Project {
         Err(Error::new(format!("{name} failed ({status}), see {}:\n  {tail}", path.display())))
     }
 
-    pub(crate) fn log(&self, name: &str) -> PathBuf {
+    /// The C compiler that LuaJIT is built with: `CC`, else `cc`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn c_compiler(&self) -> Result<String> {
+        let named = self.machine().var("CC").and_then(OsStr::to_str);
+        // `CC` may carry arguments, or be a path.
+        let name = named.and_then(|cc| cc.split_whitespace().next());
+        let name = name.unwrap_or("cc");
+        if Path::new(name).is_file() {
+            return Ok(format!("C compiler, {name}"));
+        }
+        let path = self.program(name).map_err(|error| {
+            Error::about(error, "LuaJIT is built from source; install a C compiler (Debian: apt-get install gcc make)")
+        })?;
+        Ok(format!("C compiler, {}", path.display()))
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
         self.work().join(format!("{name}.log"))
     }
 
-    fn program(&self, name: &str) -> Result<PathBuf> {
+    /// The first program of this name on `PATH`.
+    pub(crate) fn program(&self, name: &str) -> Result<PathBuf> {
         let found = self.machine().on_path(name).into_iter().next();
         found.ok_or_else(|| Error::new(format!("no {name} on PATH")))
     }
