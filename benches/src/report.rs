@@ -1,0 +1,152 @@
+//! Results for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::stats::{Estimate, Target, Verdict};
+
+/// One named check of the suite `targets`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// Such as `echo.clr`.
+    pub name: &'static str,
+    /// What was measured, with its unit.
+    pub what: String,
+    /// What it should be.
+    pub target: Target,
+    /// What it is; absent where it could not be measured.
+    pub measured: Option<Estimate>,
+    /// How the two compare; absent where it could not be measured.
+    pub verdict: Option<Verdict>,
+    /// Why it could not be measured.
+    pub skipped: Option<String>,
+    /// The numbers behind the ratio.
+    pub detail: String,
+}
+
+impl Check {
+    /// A check that was measured.
+    pub fn measured(
+        name: &'static str,
+        what: impl Into<String>,
+        target: Target,
+        measured: Estimate,
+        detail: impl Into<String>,
+    ) -> Check {
+        Check {
+            name,
+            what: what.into(),
+            target,
+            measured: Some(measured),
+            verdict: Some(target.judge(measured)),
+            skipped: None,
+            detail: detail.into(),
+        }
+    }
+
+    /// A check that could not be measured.
+    pub fn skipped(name: &'static str, what: impl Into<String>, target: Target, reason: impl Into<String>) -> Check {
+        Check {
+            name,
+            what: what.into(),
+            target,
+            measured: None,
+            verdict: None,
+            skipped: Some(reason.into()),
+            detail: String::new(),
+        }
+    }
+
+    /// One line for a terminal.
+    pub fn line(&self) -> String {
+        let mut line = format!("{:<24} {:<12} target {:<8}", self.name, self.outcome(), show_target(self.target));
+        if let Some(Estimate { value, low, high }) = self.measured {
+            let _ = write!(line, " measured {} [{}, {}]", show(value), show(low), show(high));
+        }
+        let _ = write!(line, "  {}", self.what);
+        match &self.skipped {
+            Some(reason) => {
+                let _ = write!(line, ": {reason}");
+            }
+            None if !self.detail.is_empty() => {
+                let _ = write!(line, " ({})", self.detail);
+            }
+            None => {}
+        }
+        line
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self.verdict {
+            Some(Verdict::Reached) => "reached",
+            Some(Verdict::Inconclusive) => "inconclusive",
+            Some(Verdict::Missed) => "MISSED",
+            None => "skipped",
+        }
+    }
+}
+
+fn show_target(target: Target) -> String {
+    match target {
+        Target::AtMost(limit) => format!("≤ {}", show(limit)),
+        Target::AtLeast(limit) => format!("≥ {}", show(limit)),
+    }
+}
+
+/// Three significant digits, without an exponent.
+pub fn show(value: f64) -> String {
+    match value.abs() {
+        _ if value.fract() == 0.0 && value.abs() < 1e6 => format!("{value:.0}"),
+        a if a >= 100.0 => format!("{value:.0}"),
+        a if a >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Everything a run found out, as it is written to a file.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The version of this format.
+    pub schema: u32,
+    /// The suite that ran.
+    pub suite: &'static str,
+    /// Fewer and shorter rounds than the numbers need; good for trying out only.
+    pub quick: bool,
+    /// The seed of the payloads, the order of rounds and the intervals.
+    pub seed: u64,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Names and versions of the runtimes that started.
+    pub runtimes: Vec<String>,
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+/// What the numbers depend on. No host name: a result may be published.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub cpu: String,
+    /// Processors this process may use.
+    pub cores: usize,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Load average over the last minute before the run.
+    pub load: String,
+}
+
+impl Machine {
+    /// Reads it from /proc.
+    pub fn read() -> Machine {
+        let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let cpuinfo = file("/proc/cpuinfo");
+        let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Machine {
+            cpu: cpu.map_or("unknown", |(_, name)| name).to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: file("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned(),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One check for each number the project wants to reach.
+
+use std::sync::Arc;
+
+use polyhost::{CallContext, Function, Output, Registry, Result};
+
+use crate::alloc;
+use crate::contenders;
+use crate::measure::{Contender, Payloads, Plan, Rounds, caller, throughput};
+use crate::report::{Check, show};
+use crate::start;
+use crate::stats::{Estimate, Target};
+
+/// The checks and what each is about, in the order they run.
+pub const NAMES: &[(&str, &str)] = &[
+    ("start.clr", "ms from nothing to the first answer of .NET, in a new process"),
+    ("start.cpython", "ms from nothing to the first answer of CPython, in a new process"),
+    ("start.luajit", "ms from nothing to the first answer of LuaJIT, in a new process"),
+    ("echo.clr", "a 128 B echo through Arc<dyn Function> against the hand-written floor (id table and try)"),
+    ("echo.cpython", "a 128 B echo through Arc<dyn Function> against the hand-written floor (kept state, vectorcall)"),
+    ("echo.luajit", "a 128 B echo through Arc<dyn Function> against the hand-written floor (rawgeti, pushlstring, pcall)"),
+    ("allocations.clr", "host allocations per steady call on the byte path"),
+    ("allocations.cpython", "host allocations per steady call on the byte path"),
+    ("allocations.luajit", "host allocations per steady call on the byte path"),
+    ("callers.clr", "calls a second of 8 callers against 1"),
+    ("callers.luajit", "calls a second of 8 callers against 1, both with 2 instances"),
+    ("callers.cpython", "calls a second of 8 callers against 1"),
+    ("callers.cpython.work", "calls a second of 8 callers against 1, with 10 µs of work a call"),
+];
+
+const PAYLOAD: usize = 128;
+const CALLERS: usize = 8;
+
+/// Runs the suite.
+pub struct Targets {
+    registry: Registry,
+    plan: Plan,
+    random: fastrand::Rng,
+}
+
+impl Targets {
+    /// A suite that has started nothing as yet.
+    pub fn new(plan: Plan, seed: u64) -> Self {
+        Targets { registry: polyhost::registry(), plan, random: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// Runs the checks whose names begin with `only`, and hands each to `done` when it is.
+    pub fn run(&mut self, only: &str, done: &mut dyn FnMut(&Check)) -> Vec<Check> {
+        let chosen = NAMES.iter().filter(|(name, _)| name.starts_with(only));
+        chosen
+            .map(|(name, what)| {
+                let check = self.check(name, what);
+                done(&check);
+                check
+            })
+            .collect()
+    }
+
+    /// Names and versions of the runtimes that started.
+    pub fn runtimes(&self) -> Vec<String> {
+        let show = |runtime: Arc<dyn polyhost::Runtime>| {
+            let info = runtime.info();
+            format!("{} {}", info.name, info.version)
+        };
+        self.registry.started().into_iter().map(show).collect()
+    }
+
+    fn check(&mut self, name: &'static str, what: &str) -> Check {
+        let (target, outcome) = match name {
+            "start.clr" => (Target::AtMost(100.0), self.start("clr")),
+            "start.cpython" => (Target::AtMost(60.0), self.start("py")),
+            "start.luajit" => (Target::AtMost(3.0), self.start("lua")),
+            "echo.clr" => (Target::AtMost(1.3), self.echo("clr")),
+            "echo.cpython" => (Target::AtMost(1.2), self.echo("py")),
+            "echo.luajit" => (Target::AtMost(1.2), self.echo("lua")),
+            "allocations.clr" => (Target::AtMost(0.0), self.allocations("clr")),
+            "allocations.cpython" => (Target::AtMost(0.0), self.allocations("py")),
+            "allocations.luajit" => (Target::AtMost(0.0), self.allocations("lua")),
+            "callers.clr" => (Target::AtLeast(1.0), self.callers("clr", 1, None)),
+            "callers.luajit" => (Target::AtLeast(1.0), self.callers("lua", 2, None)),
+            "callers.cpython" => (Target::AtLeast(0.75), self.callers("py", 1, None)),
+            "callers.cpython.work" => (Target::AtLeast(0.9), self.callers("py", 1, Some(10_000.0))),
+            other => unreachable!("{other} has a name and no check"),
+        };
+        match outcome {
+            Ok((estimate, detail)) => Check::measured(name, what, target, estimate, detail),
+            Err(reason) => Check::skipped(name, what, target, reason),
+        }
+    }
+
+    fn start(&mut self, scheme: &str) -> Outcome {
+        let times = if self.plan.rounds < Plan::STANDARD.rounds { 3 } else { 15 };
+        let millis = start::in_processes(scheme, times)?;
+        Ok((Estimate::median_of(&millis, &mut self.random), format!("{times} processes")))
+    }
+
+    fn echo(&mut self, scheme: &str) -> Outcome {
+        let echo = contenders::echo(&self.registry, scheme).map_err(|e| e.to_string())?;
+        let floor = floor(scheme, &echo).map_err(|e| e.to_string())?;
+        let random = &mut self.random;
+        let mut pair = [caller(&*echo, PAYLOAD, random), floor_caller(floor, random)];
+        let rounds = Rounds::run(self.plan, &mut pair, random).map_err(|e| e.to_string())?;
+        let detail = format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
+        Ok((rounds.ratio(0, 1, random), detail))
+    }
+
+    fn allocations(&mut self, scheme: &str) -> Outcome {
+        let echo = contenders::echo(&self.registry, scheme).map_err(|e| e.to_string())?;
+        let (calls, cx) = (10_000, CallContext::none());
+        let (mut payloads, mut output) = (Payloads::new(PAYLOAD, &mut self.random), Output::new());
+        let mut run = |calls| -> Result<()> {
+            for _ in 0..calls {
+                output.clear();
+                echo.call(&cx, payloads.next(), &mut output)?;
+            }
+            Ok(())
+        };
+        run(1000).map_err(|e| e.to_string())?;
+        let before = alloc::count();
+        run(calls).map_err(|e| e.to_string())?;
+        let made = alloc::count() - before;
+        Ok((Estimate::exact(made as f64 / calls as f64), format!("{made} in {calls} calls")))
+    }
+
+    /// Calls a second of many callers against one, in turns; with `work` nanoseconds in each call.
+    fn callers(&mut self, scheme: &str, instances: usize, work: Option<f64>) -> Outcome {
+        let text = |e: polyhost::Error| e.to_string();
+        let module = contenders::load(&self.registry, scheme, instances).map_err(text)?;
+        let name = if work.is_some() { "bench/Work" } else { contenders::echo_name(scheme) };
+        let function = module.function(name).map_err(text)?;
+        if let Some(nanos) = work {
+            let set = module.function("bench/SetWork").map_err(text)?;
+            self.tune_work(&*function, &*set, nanos).map_err(text)?;
+        }
+        let cx = CallContext::none();
+        let call = |payload: &[u8], output: &mut Output| function.call(&cx, payload, output);
+        let slice = self.plan.slice * 5;
+        let (mut ratios, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..=self.plan.rounds {
+            let seed = self.random.u64(..);
+            // Either comes first in half of the rounds.
+            let many_first = self.random.bool();
+            let mut measure = |threads| throughput(threads, slice, seed, &call).map_err(text);
+            let (a, b) = if many_first {
+                let b = measure(CALLERS)?;
+                (measure(1)?, b)
+            } else {
+                (measure(1)?, measure(CALLERS)?)
+            };
+            // The first is the warm-up.
+            if round > 0 {
+                ratios.push(b / a);
+                one.push(a);
+                many.push(b);
+            }
+        }
+        let millions = |samples: &mut [f64]| show(crate::stats::median(samples) / 1e6);
+        let detail = format!("{} M/s against {} M/s", millions(&mut many), millions(&mut one));
+        Ok((Estimate::median_of(&ratios, &mut self.random), detail))
+    }
+
+    /// Sets the rounds of the guest's work so that a call takes about `nanos`.
+    fn tune_work(&mut self, work: &dyn Function, set: &dyn Function, nanos: f64) -> Result<()> {
+        let (cx, mut output) = (CallContext::none(), Output::new());
+        let trial = 10_000.0;
+        set.call(&cx, trial.to_string().as_bytes(), &mut output)?;
+        let mut contender: [Contender<'_>; 1] = [caller(work, PAYLOAD, &mut self.random)];
+        let took = Rounds::run(Plan::QUICK, &mut contender, &mut self.random)?.nanos(0, &mut self.random).value;
+        let rounds = (trial * nanos / took).round().max(1.0);
+        output.clear();
+        set.call(&cx, rounds.to_string().as_bytes(), &mut output)
+    }
+}
+
+/// The number with what stands behind it; or why there is none.
+type Outcome = std::result::Result<(Estimate, String), String>;
+
+/// A call by hand: the request, and where the reply goes; returns how many bytes that are.
+type Floor = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;
+
+fn floor_caller<'a>(mut floor: Floor, random: &mut fastrand::Rng) -> Contender<'a> {
+    let mut payloads = Payloads::new(PAYLOAD, random);
+    let mut reply = vec![0; PAYLOAD];
+    Box::new(move |n| {
+        for _ in 0..n {
+            assert_eq!(PAYLOAD, floor(payloads.next(), &mut reply), "the floor does not echo");
+        }
+        Ok(())
+    })
+}
+
+/// The least that a caller of this runtime has to do, written by hand beside the host.
+fn floor(scheme: &str, echo: &Arc<dyn Function>) -> Result<Floor> {
+    match scheme {
+        "clr" => polyhost_clr::floor::echo(echo),
+        "py" => polyhost_cpython::floor::echo(echo),
+        _ => polyhost_luajit::floor::echo(echo),
+    }
+}
