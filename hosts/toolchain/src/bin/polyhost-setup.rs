@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
-use polyhost_toolchain::setup::{Project, Result, cargo_config, dotnet, guests, python, report};
+use polyhost_toolchain::setup::{Error, Project, Result, cargo_config, dotnet, guests, python, report};
 
 const HELP: &str = "\
 Gets what a checkout of Polyhost needs onto the machine. It can be run again at any time.
@@ -14,12 +14,15 @@ Gets what a checkout of Polyhost needs onto the machine. It can be run again at 
 usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|guests|all]...
        polyhost-setup report [--json]
        polyhost-setup csharp-tests [--require RUNTIMES]
-       polyhost-setup features
+       polyhost-setup dotnet ARGUMENTS...
+       polyhost-setup features | scope
 
 ensure        makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them
 report        tells what is found on this machine, and where
 csharp-tests  builds the C# tests and runs them; skips them where there is no SDK to do it
+dotnet        runs the SDK's own program with the project's settings
 features      prints the features of the crate `polyhost` that can be built here
+scope         prints the arguments with which cargo takes everything that can be built here
 
 --require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit (default: POLYHOST_REQUIRE)
 --root FOLDER       the checkout (default: the one around the working folder)
@@ -28,6 +31,8 @@ POLYHOST_OFFLINE    a folder with dotnet/*.tar.xz and nuget/, to do without the 
 POLYHOST_PYTHON     the Python to use
 DOTNET_ROOT         the .NET to use
 ";
+
+const COMMANDS: [&str; 6] = ["ensure", "report", "csharp-tests", "dotnet", "features", "scope"];
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -56,7 +61,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     match arguments.command.as_str() {
         "ensure" => return ensure(&project, arguments),
         "csharp-tests" => return csharp_tests(&project, arguments),
+        "dotnet" => return dotnet_program(&project, arguments),
         "features" => println!("{}", features(&project)),
+        "scope" => println!("{}", scope(&project)),
         "report" if arguments.json => println!("{:#}", report::json(&project)),
         _ => print!("{}", report::text(&project)),
     }
@@ -98,9 +105,33 @@ fn csharp_tests(project: &Project, arguments: &Arguments) -> Result<bool> {
     Ok(tally.good)
 }
 
+/// Runs the SDK's own program with the project's settings; false if it fails.
+fn dotnet_program(project: &Project, arguments: &Arguments) -> Result<bool> {
+    let mut tally = Tally::new(arguments);
+    let root = dotnet::find(project).filter(|root| !root.sdks.is_empty());
+    let Some(muxer) = root.and_then(|root| root.muxer()) else {
+        tally.add::<String>("clr", Err(Error::new("there is no .NET SDK")));
+        return Ok(tally.good);
+    };
+    let mut command = guests::dotnet_command(project, &muxer);
+    let status = command.args(&arguments.rest).status();
+    let status = status.map_err(|error| Error::about(muxer.display(), error))?;
+    Ok(status.success())
+}
+
 /// The features of `polyhost` that can be built here: pyo3 needs a Python at build time.
 fn features(project: &Project) -> &'static str {
     if python::is_ready(project) { "full" } else { "clr,luajit,json" }
+}
+
+/// The arguments with which cargo takes everything that can be built here.
+fn scope(project: &Project) -> String {
+    if python::is_ready(project) {
+        "--workspace --all-features".to_owned()
+    } else {
+        // The default members leave out what needs Python.
+        format!("--features {}", features(project))
+    }
 }
 
 /// Tells what is there and what is not, and whether a runtime that is required is missing.
@@ -155,6 +186,8 @@ struct Arguments {
     root: PathBuf,
     json: bool,
     help: bool,
+    /// What follows `dotnet`.
+    rest: Vec<String>,
 }
 
 impl Arguments {
@@ -172,16 +205,21 @@ impl Arguments {
             root: PathBuf::from("."),
             json: false,
             help: false,
+            rest: Vec::new(),
         };
         while let Some(argument) = arguments.next() {
+            if parsed.command == "dotnet" {
+                parsed.rest.push(argument);
+                continue;
+            }
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 "-h" | "--help" => parsed.help = true,
                 "--json" => parsed.json = true,
                 "--require" => parsed.require = list(&value()?)?,
                 "--root" => parsed.root = PathBuf::from(value()?),
-                "ensure" | "report" | "csharp-tests" | "features" if parsed.command.is_empty() => {
-                    parsed.command = argument
+                name if parsed.command.is_empty() && COMMANDS.contains(&name) => {
+                    parsed.command = argument;
                 }
                 "dotnet" | "python" | "guests" | "all" if parsed.command == "ensure" => {
                     parsed.parts.push(argument);

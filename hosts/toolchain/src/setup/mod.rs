@@ -27,12 +27,13 @@ use std::fmt;
 pub struct Error(String);
 
 impl Error {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    /// An error that says this.
+    pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 
     /// The same error behind what was tried: `what: error`.
-    pub(crate) fn about(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+    pub fn about(what: impl fmt::Display, error: impl fmt::Display) -> Self {
         Self(format!("{what}: {error}"))
     }
 }

@@ -1,0 +1,42 @@
+# `make demo` and `make test` do everything on a fresh machine; both can be run again. `make help` lists the rest.
+CARGO ?= cargo
+SETUP = $(CARGO) run --quiet --package polyhost-toolchain --features setup --bin polyhost-setup --
+PYTHON = .venv/bin/python
+
+.PHONY: help demo test setup report fmt lint docs bench clean
+
+help: ## Lists these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: setup ## Runs one service in C#, Python, Lua and C, and prints what came back and what it cost
+	$(CARGO) run --release --package polyhost --features "$$($(SETUP) features)" --example middleware
+
+test: setup ## Runs every test
+	$(CARGO) test $$($(SETUP) scope)
+	$(SETUP) csharp-tests
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m pytest --quiet python; else echo "skipped: the Python tests: no .venv"; fi
+
+setup: ## Gets the runtimes onto this machine, where they are missing
+	@$(SETUP) ensure
+
+report: ## Tells what is found on this machine, and where
+	@$(SETUP) report
+
+fmt: ## Formats all sources
+	$(CARGO) fmt --all
+	$(PYTHON) -m ruff format .
+	if command -v stylua >/dev/null; then stylua lua hosts; fi
+
+lint: setup ## Checks formats and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $$($(SETUP) scope) --all-targets -- --deny warnings
+
+docs: setup ## Builds the documentation, without warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $$($(SETUP) scope) --no-deps
+
+bench: setup ## Measures, and compares with the targets
+	$(CARGO) run --release --package polyhost-bench -- run --suite targets
+
+clean: ## Removes what was built; what was set up stays in .dotnet and .venv
+	$(CARGO) clean
+	rm -rf target
