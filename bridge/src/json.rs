@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
@@ -60,15 +61,7 @@ impl JsonFunction {
     /// # Errors
     /// [`ErrorKind::Decode`], with line and column.
     pub fn encode(&self, json: &str) -> Result<Vec<u8>> {
-        let name = self.input.full_name();
-        let wrong =
-            |e: serde_json::Error| Error::new(ErrorKind::Decode, format!("the JSON is not a {name}: {e}")).caused_by(e);
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let options = DeserializeOptions::new().deny_unknown_fields(true);
-        let message =
-            DynamicMessage::deserialize_with_options(self.input.clone(), &mut deserializer, &options).map_err(wrong)?;
-        deserializer.end().map_err(wrong)?;
-        Ok(message.encode_to_vec())
+        encode(&self.input, json)
     }
 
     /// The JSON of a reply's bytes.
@@ -76,16 +69,7 @@ impl JsonFunction {
     /// # Errors
     /// [`ErrorKind::Decode`] where they are not the message the export returns.
     pub fn decode(&self, bytes: &[u8]) -> Result<String> {
-        let name = self.output.full_name();
-        let message = DynamicMessage::decode(self.output.clone(), bytes)
-            .map_err(|e| Error::new(ErrorKind::Decode, format!("the reply is not a {name}: {e}")).caused_by(e))?;
-        let mut serializer = serde_json::Serializer::new(Vec::new());
-        let options = SerializeOptions::new();
-        message
-            .serialize_with_options(&mut serializer, &options)
-            .map_err(|e| Error::new(ErrorKind::Encode, format!("the reply has no JSON: {e}")).caused_by(e))?;
-        String::from_utf8(serializer.into_inner())
-            .map_err(|e| Error::new(ErrorKind::Internal, "the JSON is no UTF-8").caused_by(e))
+        decode(&self.output, bytes)
     }
 
     /// The message the export takes.
@@ -97,6 +81,50 @@ impl JsonFunction {
     pub fn output(&self) -> &MessageDescriptor {
         &self.output
     }
+}
+
+/// The bytes of a message given as proto3 JSON.
+///
+/// # Errors
+/// [`ErrorKind::Decode`], with line and column.
+pub fn encode(message: &MessageDescriptor, json: &str) -> Result<Vec<u8>> {
+    let name = message.full_name();
+    let wrong =
+        |e: serde_json::Error| Error::new(ErrorKind::Decode, format!("the JSON is not a {name}: {e}")).caused_by(e);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    let message =
+        DynamicMessage::deserialize_with_options(message.clone(), &mut deserializer, &options).map_err(wrong)?;
+    deserializer.end().map_err(wrong)?;
+    Ok(message.encode_to_vec())
+}
+
+/// The proto3 JSON of a message's bytes, without spaces.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] where they are not that message.
+pub fn decode(message: &MessageDescriptor, bytes: &[u8]) -> Result<String> {
+    decode_with(message, bytes, CompactFormatter)
+}
+
+/// As [`decode`], indented for people.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_pretty(message: &MessageDescriptor, bytes: &[u8]) -> Result<String> {
+    decode_with(message, bytes, PrettyFormatter::new())
+}
+
+fn decode_with(message: &MessageDescriptor, bytes: &[u8], formatter: impl Formatter) -> Result<String> {
+    let name = message.full_name();
+    let message = DynamicMessage::decode(message.clone(), bytes)
+        .map_err(|e| Error::new(ErrorKind::Decode, format!("the reply is not a {name}: {e}")).caused_by(e))?;
+    let mut serializer = serde_json::Serializer::with_formatter(Vec::new(), formatter);
+    message
+        .serialize_with_options(&mut serializer, &SerializeOptions::new())
+        .map_err(|e| Error::new(ErrorKind::Encode, format!("the reply has no JSON: {e}")).caused_by(e))?;
+    String::from_utf8(serializer.into_inner())
+        .map_err(|e| Error::new(ErrorKind::Internal, "the JSON is no UTF-8").caused_by(e))
 }
 
 /// The descriptors that a module carries.
