@@ -32,6 +32,10 @@ pub mod sys {
     include!("abi/bindings.rs");
 }
 
+mod open;
+
+pub use open::{Opened, Source, close, open};
+
 use sys::{PolyhostCall, PolyhostGuest, PolyhostHost, PolyhostOutput, PolyhostSlice, PolyhostStatus};
 
 /// `POLYHOST_OK`.

@@ -1,0 +1,136 @@
+//! Opening and closing modules of a guest.
+
+use std::mem::{MaybeUninit, size_of};
+
+use super::sys::{PolyhostExport, PolyhostGuest, PolyhostModule, PolyhostSlice, PolyhostSource};
+use super::{GuestModule, bytes, missing, output_pointer, slice, with_call};
+use crate::error::{Error, ErrorKind, Result};
+use crate::function::Export;
+use crate::output::Output;
+
+/// What a guest is to open: a `PolyhostSource`.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// One of the `POLYHOST_SOURCE_*` numbers.
+    pub kind: u32,
+    /// An absolute path, or what to call it.
+    pub name: &'a [u8],
+    /// The content, where the kind has any.
+    pub data: &'a [u8],
+    /// Options of the host.
+    pub options: &'a [(String, String)],
+}
+
+/// A module that a guest has opened: copies, so that it does not matter when the guest closes it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The guest's id of it, for [`close`].
+    pub module: u64,
+    /// The exports, sorted by name, each with the id to call it by.
+    pub functions: Vec<(u64, Export)>,
+    /// A serialized `google.protobuf.FileDescriptorSet`, if it has one.
+    pub descriptors: Option<Vec<u8>>,
+}
+
+/// Opens a module.
+///
+/// # Errors
+/// What the guest reported; [`ErrorKind::Load`] where it breaks the ABI or exports a name twice;
+/// [`ErrorKind::Config`] for an option that does not fit on a line.
+///
+/// # Safety
+/// As [`super::call`].
+pub unsafe fn open(guest: &PolyhostGuest, module: &GuestModule, source: &Source<'_>) -> Result<Opened> {
+    let Some(enter) = guest.open else { return Err(missing("open")) };
+    let options = lines(source.options)?;
+    let source = PolyhostSource {
+        size: size_of::<PolyhostSource>() as u32,
+        kind: source.kind,
+        name: slice(source.name),
+        data: slice(source.data),
+        module: module.id(),
+        options: slice(options.as_bytes()),
+    };
+    // SAFETY: zeroes are valid for integers, null pointers and empty slices.
+    let mut opened: PolyhostModule = unsafe { MaybeUninit::zeroed().assume_init() };
+    opened.size = size_of::<PolyhostModule>() as u32;
+    // SAFETY: all three outlive the call, which returns before we do; the caller vouches for the guest.
+    with_call(guest, module, |call| unsafe { enter(call, &source, &mut opened) })?;
+    // SAFETY: what a guest's `open` filled in is valid until `close`.
+    let read = unsafe { read(&opened) };
+    if read.is_err() {
+        // It is refused, so nobody else will close it. The error is the one from before.
+        // SAFETY: as the caller vouches.
+        let _ = unsafe { close(guest, module, opened.module) };
+    }
+    read.map_err(|error| error.with("module", module.name()))
+}
+
+/// Closes a module and tells what still holds it, a line each.
+///
+/// # Errors
+/// What the guest reported.
+///
+/// # Safety
+/// As [`super::call`].
+pub unsafe fn close(guest: &PolyhostGuest, module: &GuestModule, id: u64) -> Result<Vec<String>> {
+    let Some(enter) = guest.close else { return Ok(vec!["its guest cannot unload".to_owned()]) };
+    let mut held = Output::new();
+    let out = output_pointer(&mut held);
+    // SAFETY: `held` outlives the call, which returns before we do; the caller vouches for the guest.
+    let outcome = with_call(guest, module, |call| unsafe { enter(call, id, out) });
+    held.check()?;
+    outcome?;
+    Ok(String::from_utf8_lossy(&held).lines().map(str::to_owned).collect())
+}
+
+fn lines(options: &[(String, String)]) -> Result<String> {
+    let mut text = String::new();
+    for (key, value) in options {
+        if key.contains(['=', '\n']) || value.contains('\n') {
+            let message = format!("option {key:?}: neither name nor value may have a line break, nor the name a =");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        text += &format!("{key}={value}\n");
+    }
+    Ok(text)
+}
+
+/// # Safety
+/// `opened` was filled by a guest, and its module has not been closed.
+unsafe fn read(opened: &PolyhostModule) -> Result<Opened> {
+    let mut functions = Vec::with_capacity(opened.exports_len);
+    let mut at = opened.exports.cast::<u8>();
+    for _ in 0..opened.exports_len {
+        // SAFETY: `exports` points to `exports_len` structs; each begins with its size, which is the stride.
+        let export = unsafe { &*at.cast::<PolyhostExport>() };
+        if (export.size as usize) < size_of::<PolyhostExport>() {
+            let message = format!("the guest's exports have {} bytes each; it breaks the ABI", export.size);
+            return Err(Error::new(ErrorKind::Load, message));
+        }
+        // SAFETY: as above; behind the last one nothing is read.
+        at = unsafe { at.add(export.size as usize) };
+        let text = |slice: PolyhostSlice| {
+            // SAFETY: a guest's slices are valid until `close`.
+            let bytes = unsafe { bytes(slice) };
+            String::from_utf8(bytes.to_vec()).map_err(|e| {
+                let message =
+                    format!("the name of an export or of a type is no UTF-8: {}", e.as_bytes().escape_ascii());
+                Error::new(ErrorKind::Load, message)
+            })
+        };
+        let of_type = |slice| text(slice).map(|name| Some(name).filter(|name| !name.is_empty()));
+        let (input, output) = (of_type(export.input_type)?, of_type(export.output_type)?);
+        let described = Export::bytes(text(export.name)?).with_types(input, output).with_doc(text(export.doc)?);
+        functions.push((export.function, described));
+    }
+    functions.sort_by(|(_, a), (_, b)| a.name().cmp(b.name()));
+    if let Some(pair) = functions.windows(2).find(|pair| pair[0].1.name() == pair[1].1.name()) {
+        let message = format!("the module exports {} twice; give one of them another name", pair[0].1.name());
+        return Err(Error::new(ErrorKind::Load, message));
+    }
+    // SAFETY: as above.
+    let descriptors = unsafe { bytes(opened.descriptors) };
+    let descriptors = (!descriptors.is_empty()).then(|| descriptors.to_vec());
+    Ok(Opened { module: opened.module, functions, descriptors })
+}
