@@ -20,6 +20,9 @@ pub const ASPNET: &str = "Microsoft.AspNetCore.App";
 /// the folder itself, then `registry/` in it. `make` sets it to the checkout's `.dotnet`.
 pub const LOCAL: &str = "POLYHOST_DOTNET";
 
+/// The variables that name a root, in the order in which they are looked at.
+pub const VARIABLES: [&str; 2] = [ARCH.variable, "DOTNET_ROOT"];
+
 const ADVICE: &str = "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the \
                       folder of one";
 
@@ -208,7 +211,7 @@ fn describe(wanted: &Wanted) -> String {
 
 fn candidates(machine: &Machine) -> Vec<(String, Option<PathBuf>)> {
     let mut list = Vec::new();
-    for variable in [ARCH.variable, "DOTNET_ROOT"] {
+    for variable in VARIABLES {
         list.push((variable.to_owned(), machine.var_path(variable)));
     }
     let on_path = machine.on_path("dotnet");
@@ -230,7 +233,7 @@ fn candidates(machine: &Machine) -> Vec<(String, Option<PathBuf>)> {
             .map(PathBuf::from);
         list.push((file.to_owned(), folder));
     }
-    for folder in ["/usr/share/dotnet", "/usr/lib/dotnet", "/usr/local/share/dotnet"] {
+    for folder in ["/usr/share/dotnet", "/usr/lib/dotnet"] {
         list.push((folder.to_owned(), Some(machine.path(folder))));
     }
     let home = machine.var_path("HOME").map(|home| home.join(".dotnet"));

@@ -10,8 +10,8 @@
 use std::path::Path;
 
 use super::files::{Part, check_listed, ending};
-use super::{Error, Project, Result, registry, say};
-use crate::dotnet::{DotnetRoot, Wanted, has_icu, search};
+use super::{Error, Project, Result, registry, say, say_passed_over};
+use crate::dotnet::{DotnetRoot, VARIABLES, Wanted, has_icu, search};
 
 /// The channel that the install script takes; a long-term release.
 const CHANNEL: &str = "10.0";
@@ -26,6 +26,8 @@ const LAST: &[&str] = &["shared", "sdk", "host", "dotnet"];
 /// # Errors
 /// Every rung's reason, when none led anywhere.
 pub fn ensure(project: &Project) -> Result<DotnetRoot> {
+    let search = search(project.machine(), None, &Wanted::default());
+    say_passed_over(&search, &VARIABLES);
     let root = climb(project)?;
     if !has_icu(project.machine()) {
         say("no ICU library: .NET will treat all cultures as invariant (Debian: apt-get install libicu72)");

@@ -26,8 +26,8 @@ impl Part {
         let prefix = format!("{name}.part-");
         for entry in fs::read_dir(parent).map_err(about)?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                let left = entry.path();
-                fs::remove_dir_all(&left).map_err(|e| Error::about(left.display(), e))?;
+                // A program of the killed run may be writing into it still: then a later run removes it.
+                let _ = fs::remove_dir_all(entry.path());
             }
         }
         let path = parent.join(format!("{prefix}{}", std::process::id()));

@@ -2,6 +2,7 @@
 //! `target/guests`.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,6 +58,9 @@ pub fn test(project: &Project, dotnet: &DotnetRoot) -> Result<Result<()>> {
         let program = place(project, &test).join(format!("{}.dll", name(&test)));
         say(format_args!("running {}", name(&test)));
         let mut command = dotnet_command(project, &muxer);
+        if !std::io::stdout().is_terminal() {
+            command.env("NO_COLOR", "1");
+        }
         let status = command.arg(&program).status();
         let status = status.map_err(|e| Error::about(muxer.display(), e))?;
         if !status.success() {

@@ -22,6 +22,8 @@ pub use project::{OFFLINE, Project};
 
 use std::fmt;
 
+use crate::{Outcome, Search};
+
 /// Why a step could not be done: what, where, and what to do next, on one line where it can be.
 #[derive(Clone, Debug)]
 pub struct Error(String);
@@ -48,6 +50,16 @@ impl std::error::Error for Error {}
 
 /// The result of a step.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Says which of the user's own settings the search has passed over, and why.
+fn say_passed_over<T>(search: &Search<T>, variables: &[&str]) {
+    for looked in &search.looked {
+        let named = variables.contains(&looked.place.as_str()) && looked.path.is_some();
+        if named && looked.outcome != Outcome::Used {
+            say(format_args!("passing over {looked}"));
+        }
+    }
+}
 
 /// Prints a line of progress.
 pub(crate) fn say(line: impl fmt::Display) {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::files::{sha256, write_if_changed};
-use super::{Error, Project, Result, say};
-use crate::python::{Python, inspect, search};
+use super::{Error, Project, Result, say, say_passed_over};
+use crate::python::{Python, VARIABLE, inspect, search};
 
 /// How pip is called: it asks nothing, and gives up soon where no index can be reached.
 pub(crate) const PIP_INSTALL: [&str; 8] =
@@ -16,7 +16,9 @@ pub(crate) const PIP_INSTALL: [&str; 8] =
 /// # Errors
 /// When there is no suitable Python, or its packages are not to be had.
 pub fn ensure(project: &Project) -> Result<PathBuf> {
-    let base = search(project.machine()).into_result().map_err(|e| Error::new(e.to_string()))?;
+    let search = search(project.machine());
+    say_passed_over(&search, &[VARIABLE, "VIRTUAL_ENV"]);
+    let base = search.into_result().map_err(|e| Error::new(e.to_string()))?;
     let list = project.root().join("python/requirements.txt");
     let wanted = fs::read(&list).map_err(|e| Error::about(list.display(), e))?;
     let stamp = format!("{} {}\n{}\n", base.base.display(), base.version, sha256(&wanted));
