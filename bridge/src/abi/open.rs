@@ -1,8 +1,8 @@
 //! Opening and closing modules of a guest.
 
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, align_of, size_of};
 
-use super::sys::{PolyhostExport, PolyhostGuest, PolyhostModule, PolyhostSlice, PolyhostSource};
+use super::sys::{PolyhostExport, PolyhostGuest, PolyhostModule, PolyhostSource};
 use super::{GuestModule, bytes, missing, output_pointer, slice, with_call};
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::Export;
@@ -96,41 +96,58 @@ fn lines(options: &[(String, String)]) -> Result<String> {
     Ok(text)
 }
 
+/// The bytes of a `PolyhostExport` in version 1.0. A later guest's are longer, an older one's than ours shorter.
+const FIRST_EXPORT: usize = 80;
+
 /// # Safety
 /// `opened` was filled by a guest, and its module has not been closed.
 unsafe fn read(opened: &PolyhostModule) -> Result<Opened> {
     let mut functions = Vec::with_capacity(opened.exports_len);
-    let mut at = opened.exports.cast::<u8>();
-    for _ in 0..opened.exports_len {
-        // SAFETY: `exports` points to `exports_len` structs; each begins with its size, which is the stride.
-        let export = unsafe { &*at.cast::<PolyhostExport>() };
-        if (export.size as usize) < size_of::<PolyhostExport>() {
-            let message = format!("the guest's exports have {} bytes each; it breaks the ABI", export.size);
-            return Err(Error::new(ErrorKind::Load, message));
-        }
-        // SAFETY: as above; behind the last one nothing is read.
-        at = unsafe { at.add(export.size as usize) };
-        let text = |slice: PolyhostSlice| {
-            // SAFETY: a guest's slices are valid until `close`.
-            let bytes = unsafe { bytes(slice) };
-            String::from_utf8(bytes.to_vec()).map_err(|e| {
-                let message =
-                    format!("the name of an export or of a type is no UTF-8: {}", e.as_bytes().escape_ascii());
-                Error::new(ErrorKind::Load, message)
-            })
-        };
-        let of_type = |slice| text(slice).map(|name| Some(name).filter(|name| !name.is_empty()));
-        let (input, output) = (of_type(export.input_type)?, of_type(export.output_type)?);
-        let described = Export::bytes(text(export.name)?).with_types(input, output).with_doc(text(export.doc)?);
-        functions.push((export.function, described));
+    for at in 0..opened.exports_len {
+        // SAFETY: as the caller vouches.
+        functions.push(
+            unsafe { read_export(opened, at) }
+                .map_err(|what| Error::new(ErrorKind::Load, format!("the guest breaks the ABI: {what}")))?,
+        );
     }
     functions.sort_by(|(_, a), (_, b)| a.name().cmp(b.name()));
     if let Some(pair) = functions.windows(2).find(|pair| pair[0].1.name() == pair[1].1.name()) {
         let message = format!("the module exports {} twice; give one of them another name", pair[0].1.name());
         return Err(Error::new(ErrorKind::Load, message));
     }
-    // SAFETY: as above.
+    // SAFETY: a guest's slices are valid until `close`.
     let descriptors = unsafe { bytes(opened.descriptors) };
     let descriptors = (!descriptors.is_empty()).then(|| descriptors.to_vec());
     Ok(Opened { module: opened.module, functions, descriptors })
+}
+
+/// # Safety
+/// As [`read`]; `at` is below the number of exports.
+unsafe fn read_export(opened: &PolyhostModule, at: usize) -> Result<(u64, Export), String> {
+    if opened.exports.is_null() {
+        return Err("its list of exports is a null pointer".to_owned());
+    }
+    // SAFETY: there is a first entry, and each begins with its size.
+    let stride = unsafe { opened.exports.cast::<u32>().read() } as usize;
+    if stride < FIRST_EXPORT || !stride.is_multiple_of(align_of::<PolyhostExport>()) {
+        return Err(format!("it says its exports have {stride} bytes each; they have {FIRST_EXPORT} at least"));
+    }
+    // SAFETY: zeroes are valid for integers, null pointers and empty slices.
+    let mut entry: PolyhostExport = unsafe { MaybeUninit::zeroed().assume_init() };
+    let known = stride.min(size_of::<PolyhostExport>());
+    // SAFETY: `exports` points to `exports_len` entries of `stride` bytes; no more is copied than `entry` has.
+    unsafe {
+        let from = opened.exports.cast::<u8>().add(at * stride);
+        std::ptr::from_mut(&mut entry).cast::<u8>().copy_from_nonoverlapping(from, known);
+    }
+    // SAFETY: a guest's slices are valid until `close`.
+    let texts = [entry.name, entry.input_type, entry.output_type, entry.doc].map(|text| unsafe { bytes(text) });
+    let [Ok(name), Ok(input), Ok(output), Ok(doc)] = texts.map(str::from_utf8) else {
+        return Err(format!("a text of its export {at} is no UTF-8"));
+    };
+    if name.is_empty() {
+        return Err(format!("its export {at} has no name"));
+    }
+    let type_name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    Ok((entry.function, Export::bytes(name).with_types(type_name(input), type_name(output)).with_doc(doc)))
 }
