@@ -147,6 +147,21 @@ pub fn search(machine: &Machine, explicit: Option<&Path>, wanted: &Wanted) -> Se
     search
 }
 
+/// Searches for the root that a host starts: the first that has ASP.NET Core, which cannot be added to a started
+/// runtime, or else the first that will do without. `polyhost-setup` and `polyhost doctor` decide by the same search.
+pub fn search_for_host(machine: &Machine, explicit: Option<&Path>) -> Search<DotnetRoot> {
+    let with_aspnet = search(machine, explicit, &Wanted { aspnet: true, ..Wanted::default() });
+    if with_aspnet.found.is_some() { with_aspnet } else { search(machine, explicit, &Wanted::default()) }
+}
+
+/// Like [`search_for_host`] on this machine.
+///
+/// # Errors
+/// [`NotFound`] with every place that was looked at and what was seen there.
+pub fn find_for_host(explicit: Option<&Path>) -> Result<DotnetRoot, NotFound> {
+    search_for_host(&Machine::current(), explicit).into_result()
+}
+
 /// Like [`search`] on this machine, for those who want the root or one error.
 ///
 /// # Errors
@@ -443,6 +458,17 @@ mod tests {
         let wanted = Wanted { aspnet: true, sdk: true, ..Wanted::default() };
         let search = search(&disk.machine(), None, &wanted);
         assert_eq!(search.found.expect("the second").root, full);
+    }
+
+    #[test]
+    fn prefers_a_root_with_aspnet_for_a_host_but_does_without() {
+        let disk = Disk::new();
+        let plain = disk.root("usr/share/dotnet", "8.0.1");
+        let chosen = || search_for_host(&disk.machine(), None).found.map(|found| found.root);
+        assert_eq!(chosen(), Some(plain));
+        let web = disk.root("usr/lib/dotnet", "8.0.1");
+        disk.framework("usr/lib/dotnet", ASPNET, "8.0.1");
+        assert_eq!(chosen(), Some(web));
     }
 
     #[test]

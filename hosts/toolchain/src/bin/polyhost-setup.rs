@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
-use polyhost_toolchain::setup::{Error, Project, Result, cargo_config, dotnet, guests, python, report};
+use polyhost_toolchain::setup::{Error, Project, Result, cargo_config, dotnet, guests, python, report, roslyn};
 
 const HELP: &str = "\
 Gets what a checkout of Polyhost needs onto the machine. It can be run again at any time.
@@ -81,6 +81,10 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
     let mut root = None;
     if arguments.asked("dotnet") || arguments.asked("guests") {
         root = tally.add("clr", dotnet::ensure(project).map(Dotnet));
+    }
+    if root.is_some() {
+        let ready = |path: PathBuf| format!("C# compiler, {}", path.display());
+        tally.add("clr", roslyn::ensure(project).map(ready));
     }
     if arguments.asked("all") {
         tally.add("luajit", project.c_compiler());

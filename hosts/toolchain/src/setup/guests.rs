@@ -38,7 +38,7 @@ pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> 
     }
     match build(project, dotnet, "guests", &guests)? {
         Ok(()) => Ok(Ok(Guests::Built(guests.len()))),
-        Err(why) => Ok(without_sdk(project, dotnet).map(|()| Guests::FromSource(why.to_string()))),
+        Err(why) => Ok(without_sdk(project).map(|()| Guests::FromSource(why.to_string()))),
     }
 }
 
@@ -76,6 +76,9 @@ fn build(project: &Project, dotnet: &DotnetRoot, label: &str, projects: &[PathBu
     let (Some(muxer), Some(sdk)) = (dotnet.muxer(), dotnet.sdks.first()) else {
         return Ok(Err(Error::new("there is no .NET SDK")));
     };
+    if projects.is_empty() {
+        return Ok(Ok(()));
+    }
     let stamp_file = project.work().join(format!("{label}.stamp"));
     let feed = project.feed();
     let stamp = format!("{sdk} {feed:?}\n{}", fingerprint(project, projects)?);
@@ -267,8 +270,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// What Polyhost needs to compile the guests from their sources by itself, when they are loaded.
-fn without_sdk(project: &Project, dotnet: &DotnetRoot) -> Result<()> {
-    roslyn::ensure(project, dotnet)?;
+fn without_sdk(project: &Project) -> Result<()> {
+    roslyn::ensure(project)?;
     protobuf::ensure(project)?;
     Ok(())
 }

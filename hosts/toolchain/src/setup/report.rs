@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{Project, protobuf};
-use crate::dotnet::{DotnetRoot, Wanted, has_icu};
+use crate::dotnet::{DotnetRoot, has_icu};
 use crate::{Search, dotnet, python, roslyn};
 
 /// Everything that the searches see, as JSON.
 pub fn json(project: &Project) -> Value {
     let machine = project.machine();
-    let dotnet = search_dotnet(project);
+    let dotnet = dotnet::search_for_host(machine, None);
     let compiler = roslyn::search(machine, dotnet.found.as_ref());
     let python = python::search(machine);
     json!({
@@ -41,7 +41,7 @@ pub fn json(project: &Project) -> Value {
 /// The same for people, a place a line.
 pub fn text(project: &Project) -> String {
     let machine = project.machine();
-    let dotnet = search_dotnet(project);
+    let dotnet = dotnet::search_for_host(machine, None);
     let compiler = roslyn::search(machine, dotnet.found.as_ref());
     let python = python::search(machine);
     let mut text = String::new();
@@ -66,10 +66,6 @@ pub fn summary(root: &DotnetRoot) -> String {
         line += &format!(", SDK {sdk}");
     }
     format!("{line}, at {} (by {})", root.root.display(), root.found_by)
-}
-
-fn search_dotnet(project: &Project) -> Search<DotnetRoot> {
-    dotnet::search(project.machine(), None, &Wanted::default())
 }
 
 fn describe_dotnet(root: &DotnetRoot) -> Value {
