@@ -10,7 +10,7 @@ use super::files::{Part, ending, sha256, write_if_changed};
 use super::{Error, Project, Result, protobuf, roslyn, say};
 use crate::dotnet::DotnetRoot;
 
-/// Folders whose subfolders may hold a guest's project.
+/// Folders whose subfolders may hold a project.
 const SAMPLES: &str = "dotnet/samples";
 const EXAMPLES: &str = "hosts/examples";
 const TESTS: &str = "dotnet/tests";
@@ -33,9 +33,10 @@ pub enum Guests {
 /// When a guest does not compile.
 pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> {
     let mut guests = Vec::new();
-    for folder in [SAMPLES, EXAMPLES] {
+    for folder in [SAMPLES, EXAMPLES, TESTS] {
         guests.extend(projects(&project.root().join(folder)));
     }
+    guests.retain(|path| !is_test_program(path));
     match build(project, dotnet, "guests", &guests)? {
         Ok(()) => Ok(Ok(Guests::Built(guests.len()))),
         Err(why) => Ok(without_sdk(project).map(|()| Guests::FromSource(why.to_string()))),
@@ -49,7 +50,8 @@ pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> 
 /// # Errors
 /// When one does not compile, or fails.
 pub fn test(project: &Project, dotnet: &DotnetRoot) -> Result<Result<()>> {
-    let tests = projects(&project.root().join(TESTS));
+    let mut tests = projects(&project.root().join(TESTS));
+    tests.retain(|path| is_test_program(path));
     if let Err(why) = build(project, dotnet, "dotnet-tests", &tests)? {
         return Ok(Err(why));
     }
@@ -160,6 +162,11 @@ fn projects(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort_by_key(|path| name(path));
     found
+}
+
+/// What is in the tests' folder is a guest for the Rust tests, or a program of tests by itself.
+fn is_test_program(project: &Path) -> bool {
+    fs::read_to_string(project).is_ok_and(|text| text.contains("\"xunit."))
 }
 
 /// Two projects of one name would get in each other's way under `target`.
