@@ -1,0 +1,26 @@
+namespace Polyhost;
+
+/// <summary>What a call runs. <paramref name="output"/> carries the call, too.</summary>
+internal delegate void Handler(ReadOnlySpan<byte> input, Output output);
+
+/// <summary>An export, with all that a call of it needs.</summary>
+internal sealed class Function(Module module, string name, Handler handler)
+{
+    /// <summary>The delegate that runs the export.</summary>
+    internal readonly Handler Handler = handler;
+
+    /// <summary>What the host calls it by; set when it enters the table.</summary>
+    internal ulong Id;
+
+    internal Module Module { get; } = module;
+
+    internal string Name { get; } = name;
+
+    /// <summary>Full name of the message it takes; empty for raw bytes.</summary>
+    internal string InputType { get; init; } = "";
+
+    /// <summary>Full name of the message it returns; empty for raw bytes.</summary>
+    internal string OutputType { get; init; } = "";
+
+    internal string Doc { get; init; } = "";
+}

@@ -1,0 +1,141 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Polyhost;
+
+/// <summary>
+/// The functions that the host calls, which are the only ones that cross. Each catches everything: an exception that
+/// leaves one ends the process.
+/// </summary>
+public static unsafe class Shim
+{
+    /// <summary><c>PolyhostGuestEntry</c> of polyhost.h: takes the host's table and fills the guest's.</summary>
+    [UnmanagedCallersOnly]
+    internal static int Bootstrap(PolyhostHost* host, PolyhostGuest* guest, PolyhostSlice* reason)
+    {
+        try
+        {
+            if (host->AbiMajor != PolyhostHost.Major || host->Size < sizeof(PolyhostHost))
+            {
+                *reason = Keep($"the .NET shim speaks version {PolyhostHost.Major}.{PolyhostHost.Minor} of the ABI, "
+                    + $"this host {host->AbiMajor}.{host->AbiMinor}; use a shim and a host of the same release");
+                return (int)StatusCode.FailedPrecondition;
+            }
+            Host.Table = host;
+            guest->AbiMajor = PolyhostHost.Major;
+            guest->AbiMinor = PolyhostHost.Minor;
+            guest->Name = Keep(".NET");
+            guest->Version = Keep(Environment.Version.ToString());
+            guest->Open = &Open;
+            guest->Close = &Close;
+            guest->Call = &Call;
+            guest->Cancel = &Cancel;
+            guest->Shutdown = &Shutdown;
+            return 0;
+        }
+        catch (Exception e)
+        {
+            try
+            {
+                *reason = Keep($"the .NET shim did not start: {e}");
+            }
+            catch (Exception)
+            {
+                // Out of memory: the status alone has to do.
+            }
+            return (int)StatusCode.Internal;
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static int Open(PolyhostCall* call, PolyhostSource* source, PolyhostModule* module)
+    {
+        try
+        {
+            Module.Open(source, out var id).Describe(module);
+            module->Module = id;
+            return 0;
+        }
+        catch (Exception e)
+        {
+            return Error.Report(call, e);
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static int Close(PolyhostCall* call, ulong module, PolyhostOutput* held)
+    {
+        try
+        {
+            Module.Close(module, new Output(held, call));
+            return 0;
+        }
+        catch (Exception e)
+        {
+            return Error.Report(call, e);
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static int Call(ulong id, PolyhostCall* call, byte* input, nuint length, PolyhostOutput* output)
+    {
+        try
+        {
+            var function = FunctionTable.Find(id);
+            if (function is null)
+            {
+                return (int)StatusCode.NotFound;
+            }
+            if (length > int.MaxValue)
+            {
+                throw new BoundaryException(ErrorKind.Exhausted, $"a request of {length} bytes is more than .NET can hold in one span (2 GiB)");
+            }
+            CallScope scope = default;
+            CallScope.Enter(ref scope, call, function.Module.Guest);
+            try
+            {
+                function.Handler(new ReadOnlySpan<byte>(input, (int)length), new Output(output, call));
+            }
+            finally
+            {
+                scope.Leave();
+            }
+            return 0;
+        }
+        catch (Exception e)
+        {
+            return Error.Report(call, e);
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static void Cancel(ulong id)
+    {
+        try
+        {
+        }
+        catch (Exception)
+        {
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static void Shutdown()
+    {
+        try
+        {
+        }
+        catch (Exception)
+        {
+        }
+    }
+
+    /// <summary>Text for the host that lives as long as the process.</summary>
+    private static PolyhostSlice Keep(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        var memory = (byte*)NativeMemory.Alloc((nuint)Math.Max(1, bytes.Length));
+        bytes.CopyTo(new Span<byte>(memory, bytes.Length));
+        return new PolyhostSlice(memory, bytes.Length);
+    }
+}
