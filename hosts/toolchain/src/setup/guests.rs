@@ -153,12 +153,16 @@ fn msbuild(project: &Project, muxer: &Path, list: &Path, target: &str) -> Comman
     command
 }
 
-/// The project files in the subfolders of a folder, and in a `clr` folder of each, sorted by name.
+/// The project files in the subfolders of a folder, and in a `clr` folder of each and the folders in that, sorted by
+/// name.
 fn projects(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for sample in folders_in(folder) {
-        found.extend(ending(&sample, ".csproj"));
-        found.extend(ending(&sample.join("clr"), ".csproj"));
+        let clr = sample.join("clr");
+        let several = folders_in(&clr);
+        for folder in [sample, clr].iter().chain(&several) {
+            found.extend(ending(folder, ".csproj"));
+        }
     }
     found.sort_by_key(|path| name(path));
     found
