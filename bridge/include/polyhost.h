@@ -180,7 +180,8 @@ typedef struct PolyhostGuest {
     PolyhostSlice version;
 
     PolyhostStatus (*open)(PolyhostCall *call, const PolyhostSource *source, PolyhostModule *module);
-    /* Unloads. Appends what still holds the module to `held`, a line each; nothing if it is gone. */
+    /* Unloads. Appends what still holds the module to `held`, a line each; nothing if it is gone. Where the limit of
+     * `held` is 0 nobody asks, and a guest may save itself the search. */
     PolyhostStatus (*close)(PolyhostCall *call, uint64_t module, PolyhostOutput *held);
     /* Runs an export. `input` is host memory, borrowed until return, never to be written to.
      * An id that is not (or no longer) good gives POLYHOST_NOT_FOUND. */

@@ -34,7 +34,7 @@ pub mod sys {
 
 mod open;
 
-pub use open::{Opened, Source, close, open};
+pub use open::{Opened, Source, close, open, release};
 
 use sys::{PolyhostCall, PolyhostGuest, PolyhostHost, PolyhostOutput, PolyhostSlice, PolyhostStatus};
 
@@ -203,6 +203,10 @@ fn failure(cx: &CallContext, status: PolyhostStatus, state: Option<Box<State>>) 
         Some(Said::Report(error)) => error,
         None if code == Code::NotFound => {
             Error::new(ErrorKind::Closed, "the guest no longer knows this function; load the module again")
+        }
+        // What a guest returns that hands on the status of `output_reserve`.
+        None if code == Code::ResourceExhausted => {
+            Error::new(ErrorKind::Exhausted, "the guest reached a limit, most likely that of the reply; raise it")
         }
         None => Error::status(code, "the guest gave no reason"),
     };

@@ -1,1 +1,13 @@
-//! Not written yet.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod ffi;
+mod function;
+mod image;
+mod module;
+mod runtime;
+
+pub use config::{Aspnet, ClrConfig, GcConfig, JitConfig, RollForward};
+pub use polyhost_toolchain::Version;
+pub use runtime::Clr;

@@ -1,0 +1,46 @@
+//! The host's signal handlers stay the host's.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// What .NET needs for itself: faults, which it hands on where they are not its own, and SIGPIPE, which must not kill.
+const FOR_DOTNET: [libc::c_int; 7] =
+    [libc::SIGSEGV, libc::SIGFPE, libc::SIGILL, libc::SIGBUS, libc::SIGTRAP, libc::SIGABRT, libc::SIGPIPE];
+/// The last of the standard signals; the real-time ones behind them have no handler before .NET takes one for itself.
+const LAST: libc::c_int = 31;
+
+/// The handlers that the host had installed.
+pub(super) struct Handlers(Vec<(libc::c_int, libc::sigaction)>);
+
+impl Handlers {
+    /// Those in force now.
+    pub(super) fn keep() -> Self {
+        let standard = (1..=LAST).filter(|signal| !FOR_DOTNET.contains(signal));
+        let with_handler =
+            standard.filter_map(|signal| Some((signal, action(signal)?))).filter(|(_, action)| is_handler(action));
+        Handlers(with_handler.collect())
+    }
+
+    /// Puts back those that have been replaced since. .NET replaces SIGINT, SIGQUIT and SIGTERM as it starts, and up
+    /// to .NET 9 a SIGTERM then ends the process whatever the host wants (dotnet/runtime#106263).
+    pub(super) fn restore(self) {
+        for (signal, before) in self.0 {
+            if action(signal).is_some_and(|now| now.sa_sigaction != before.sa_sigaction) {
+                // SAFETY: `before` is what the system said was in force, and its handler is still the host's.
+                unsafe { libc::sigaction(signal, &before, ptr::null_mut()) };
+            }
+        }
+    }
+}
+
+fn is_handler(action: &libc::sigaction) -> bool {
+    !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+}
+
+fn action(signal: libc::c_int) -> Option<libc::sigaction> {
+    let mut now = MaybeUninit::uninit();
+    // SAFETY: asks only; the system writes to `now`, which has the size it wants.
+    let failed = unsafe { libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) } != 0;
+    // SAFETY: written by the successful call.
+    (!failed).then(|| unsafe { now.assume_init() })
+}

@@ -1,0 +1,174 @@
+//! What a file is that is to be loaded as an assembly.
+//!
+//! .NET says of all of these only that the format is bad.
+
+use std::fs;
+use std::path::Path;
+
+use polyhost_bridge::{Error, ErrorKind, Result};
+use polyhost_toolchain::Version;
+use serde_json::Value;
+
+/// The frameworks that were named at start, and the version of the runtime: those of one release belong together.
+#[derive(Debug, Clone)]
+pub(crate) struct Frameworks {
+    pub names: Vec<&'static str>,
+    pub version: Version,
+}
+
+/// Refuses a file that this process can't load, and says what it is.
+///
+/// # Errors
+/// [`ErrorKind::Load`].
+pub(crate) fn check_file(path: &Path, frameworks: &Frameworks) -> Result<()> {
+    let refused = |what: String| Error::new(ErrorKind::Load, format!("{} {what}", path.display()));
+    let metadata = path.metadata().map_err(|e| missing(path, &e))?;
+    if metadata.is_dir() {
+        return Err(refused("is a folder; name the assembly in it, such as App.dll".to_owned()));
+    }
+    let image = fs::read(path).map_err(|e| missing(path, &e))?;
+    check(&image).map_err(refused)?;
+    check_runtime_config(&path.with_extension("runtimeconfig.json"), frameworks).map_err(refused)
+}
+
+/// The same for the content of a file.
+///
+/// # Errors
+/// [`ErrorKind::Load`].
+pub(crate) fn check_bytes(name: &str, image: &[u8]) -> Result<()> {
+    check(image).map_err(|what| Error::new(ErrorKind::Load, format!("{name} {what}")))
+}
+
+#[cold]
+pub(crate) fn missing(path: &Path, error: &std::io::Error) -> Error {
+    let message = match (error.kind(), path.is_absolute(), std::env::current_dir()) {
+        (std::io::ErrorKind::NotFound, false, Ok(folder)) => {
+            format!("no file {}; looked in {}", path.display(), folder.display())
+        }
+        (std::io::ErrorKind::NotFound, ..) => format!("no file {}", path.display()),
+        _ => format!("{} can't be read: {error}", path.display()),
+    };
+    Error::new(ErrorKind::Load, message)
+}
+
+// PE/COFF, and ECMA-335 II.25 for what .NET adds to it.
+const PE_OFFSET: usize = 0x3c;
+const COFF_SIZE: usize = 20;
+const SECTION_SIZE: usize = 40;
+const PE32: u16 = 0x10b;
+const PE32_PLUS: u16 = 0x20b;
+const CLI_HEADER: usize = 14;
+const X86: u16 = 0x014c;
+const X64: u16 = 0x8664;
+const ONLY_32_BIT: u32 = 2;
+/// Code that was compiled ahead for another system than Windows has the machine's number combined with one of these.
+const SYSTEMS: [u16; 5] = [0, 0x7b79, 0x4644, 0xadc4, 0x1993];
+const OTHERS: [(u16, &str); 4] = [(0xaa64, "arm64"), (0x01c4, "arm"), (0x6264, "loongarch64"), (0x5064, "riscv64")];
+
+/// What stands in every program that starts a .NET application, behind the place of the application's files in it
+/// (dotnet/runtime `src/native/corehost/apphost/bundle_marker.cpp`).
+const BUNDLE: [u8; 32] = [
+    0x8b, 0x12, 0x02, 0xb9, 0x6a, 0x61, 0x20, 0x38, 0x72, 0x7b, 0x93, 0x02, 0x14, 0xd7, 0xa0, 0x32, 0x13, 0xf5, 0xb9,
+    0xe6, 0xef, 0xae, 0x33, 0x18, 0xee, 0x3b, 0x2d, 0xce, 0x24, 0xb3, 0x6a, 0xae,
+];
+/// Where it is at the latest; the application's own files come behind.
+const BUNDLE_WITHIN: usize = 32 << 20;
+
+fn check(image: &[u8]) -> Result<(), String> {
+    if image.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if image.starts_with(b"\x7fELF") {
+        return Err(elf(image).to_owned());
+    }
+    if !image.starts_with(b"MZ") {
+        return Err("is no .NET assembly: it has no PE header".to_owned());
+    }
+    let (machine, flags) = parse(image).ok_or("is cut short, or damaged: its PE header names what is not there")??;
+    if machine == X86 && flags & ONLY_32_BIT != 0 {
+        return Err("is for 32-bit processes (x86); build it for AnyCPU or x64".to_owned());
+    }
+    let other = |(number, _): &&(u16, &str)| SYSTEMS.iter().any(|system| machine ^ system == *number);
+    match OTHERS.iter().find(other) {
+        Some((_, name)) => Err(format!("is for {name}; build it for AnyCPU or x64")),
+        None if machine == X86 || SYSTEMS.iter().any(|system| machine ^ system == X64) => Ok(()),
+        None => Err(format!("is for another processor (PE machine {machine:#06x}); build it for AnyCPU or x64")),
+    }
+}
+
+/// The machine, and the flags of the CLI header. `None` where something lies behind the end.
+fn parse(image: &[u8]) -> Option<Result<(u16, u32), &'static str>> {
+    let u16_at = |at: usize| Some(u16::from_le_bytes(image.get(at..at.checked_add(2)?)?.try_into().ok()?));
+    let u32_at = |at: usize| Some(u32::from_le_bytes(image.get(at..at.checked_add(4)?)?.try_into().ok()?));
+    let pe = u32_at(PE_OFFSET)? as usize;
+    if image.get(pe..pe + 4)? != b"PE\0\0" {
+        return Some(Err("is a DOS program and no .NET assembly"));
+    }
+    let coff = pe + 4;
+    let (machine, sections, optional_size) = (u16_at(coff)?, u16_at(coff + 2)?, u16_at(coff + 16)?);
+    let optional = coff + COFF_SIZE;
+    let directories = match u16_at(optional)? {
+        PE32 => optional + 96,
+        PE32_PLUS => optional + 112,
+        _ => return Some(Err("is no .NET assembly: its PE header is of an unknown kind")),
+    };
+    let cli = if u32_at(directories - 4)? as usize > CLI_HEADER { u32_at(directories + 8 * CLI_HEADER)? } else { 0 };
+    if cli == 0 {
+        return Some(Err("is native Windows code and no .NET assembly"));
+    }
+    let mut flags = None;
+    let table = optional + optional_size as usize;
+    for section in (0..sections as usize).map(|i| table + i * SECTION_SIZE) {
+        let (address, size, offset) = (u32_at(section + 12)?, u32_at(section + 16)?, u32_at(section + 20)?);
+        if offset.checked_add(size)? as usize > image.len() {
+            return None;
+        }
+        if let Some(within) = cli.checked_sub(address).filter(|within| *within < size) {
+            flags = u32_at((offset + within) as usize + 16);
+        }
+    }
+    Some(Ok((machine, flags?)))
+}
+
+fn elf(image: &[u8]) -> &'static str {
+    let image = &image[..image.len().min(BUNDLE_WITHIN)];
+    match image.windows(BUNDLE.len()).position(|window| window == BUNDLE) {
+        None => "is native code and no .NET assembly; load a shared library as native:PATH",
+        Some(at) => match at.checked_sub(8).and_then(|at| image.get(at..at + 8)) {
+            Some([0, 0, 0, 0, 0, 0, 0, 0]) => {
+                "is the program that starts an assembly; load the .dll of the same name beside it"
+            }
+            _ => {
+                "is a single-file application, which brings a runtime of its own; publish it without PublishSingleFile and load its .dll"
+            }
+        },
+    }
+}
+
+/// Compares the frameworks that an application wants with those that run. Libraries have no such file.
+fn check_runtime_config(path: &Path, frameworks: &Frameworks) -> Result<(), String> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+    // Comments are allowed there, so not every file is JSON; .NET's own reader has seen it when it was built.
+    let Ok(config) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
+    let options = &config["runtimeOptions"];
+    if options.get("includedFrameworks").is_some() {
+        return Err("is of a self-contained application, which brings a runtime of its own; publish it with --self-contained false".to_owned());
+    }
+    let one = options.get("framework").into_iter();
+    let many = options["frameworks"].as_array().into_iter().flatten();
+    for framework in one.chain(many) {
+        let name = framework["name"].as_str().unwrap_or_default();
+        if !frameworks.names.contains(&name) {
+            let running = frameworks.names.join(" and ");
+            return Err(format!(
+                "needs the framework {name}; this process runs on {running}, which can't be added to: install it, and see ClrConfig::aspnet"
+            ));
+        }
+        let wanted = framework["version"].as_str().and_then(|text| text.parse::<Version>().ok());
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > frameworks.version) {
+            let running = &frameworks.version;
+            return Err(format!("needs {name} {wanted}; this process runs on {running}: install a newer .NET"));
+        }
+    }
+    Ok(())
+}

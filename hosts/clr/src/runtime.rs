@@ -1,0 +1,224 @@
+//! .NET, once per process.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_BYTES, POLYHOST_SOURCE_PATH};
+use polyhost_bridge::abi::{GuestModule, Source};
+use polyhost_bridge::{
+    Capabilities, Error, ErrorKind, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo,
+};
+use polyhost_toolchain::dotnet::{DotnetRoot, search};
+use polyhost_toolchain::{Machine, Search};
+
+use crate::config::{Aspnet, ClrConfig};
+use crate::error;
+use crate::ffi::guest::Shim;
+use crate::ffi::hostfxr::{self, Launch};
+use crate::image::{self, Frameworks};
+use crate::module::{ClrModule, Loaded};
+
+/// .NET, started by hostfxr. There is one in a process, and it stays for as long as that lives.
+pub struct Clr {
+    info: RuntimeInfo,
+    config: ClrConfig,
+    root: DotnetRoot,
+    frameworks: Frameworks,
+    shim: &'static Shim,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    /// Whether the shim knows that.
+    told: bool,
+    /// Whose calls to wait for at shutdown.
+    modules: Vec<Weak<Loaded>>,
+}
+
+/// The one runtime. Empty again after a start that failed, which may be tried again once its cause is mended.
+static STARTED: Mutex<Option<Arc<Clr>>> = Mutex::new(None);
+
+impl Clr {
+    /// Starts .NET, or gives the one that runs where it was started with an equal configuration.
+    ///
+    /// Takes 40 to 100 ms the first time, on the caller's thread.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Load`] where there is no .NET that will do, or it does not start: every place that was looked at and
+    ///   what was seen there is in the error.
+    /// - [`ErrorKind::Config`] where it runs with another configuration, each difference named.
+    /// - [`ErrorKind::Closed`] after [`Runtime::shutdown`].
+    pub fn start(config: &ClrConfig) -> Result<Arc<dyn Runtime>> {
+        let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clr) = &*started {
+            let differences = config.differences(&clr.config);
+            if !differences.is_empty() {
+                return Err(error::started_otherwise(&differences));
+            }
+            if clr.state().closed {
+                return Err(error::shut_down());
+            }
+            return Ok(clr.clone());
+        }
+        let clr = Arc::new(Clr::launch(config)?);
+        Ok(started.insert(clr).clone())
+    }
+
+    fn launch(config: &ClrConfig) -> Result<Clr> {
+        let machine = Machine::current();
+        let root = find_root(config, &machine).into_result().map_err(|e| error::not_found(ErrorKind::Load, e))?;
+        let names = config.frameworks(&root);
+        let entry = hostfxr::start(&Launch {
+            root: &root,
+            runtime_config: &config.runtime_config(&names, &machine),
+            base_directory: &base_directory(config)?,
+        })?;
+        let shim = Shim::connect(entry)?;
+        let version = shim.version();
+        let frameworks = Frameworks { names, version: version.parse().unwrap_or_else(|_| config.minimum.clone()) };
+        let mut info = RuntimeInfo::new("clr", ".NET", version);
+        info.location = Some(root.root.clone());
+        Ok(Clr { info, config: config.clone(), root, frameworks, shim, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn load_assembly(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<Loaded>> {
+        match source {
+            ModuleSource::Path(path) if is_source(path) => {
+                let text = std::fs::read_to_string(path).map_err(|e| image::missing(path, &e))?;
+                self.load_text(path, &text, options)
+            }
+            ModuleSource::Path(path) => {
+                image::check_file(path, &self.frameworks)?;
+                let absolute = path.canonicalize().map_err(|e| image::missing(path, &e))?;
+                let name = absolute.as_os_str().as_encoded_bytes();
+                self.open(source, options, POLYHOST_SOURCE_PATH, name, &[])
+            }
+            ModuleSource::Bytes { name, bytes } => {
+                image::check_bytes(name, bytes)?;
+                self.open(source, options, POLYHOST_SOURCE_BYTES, name.as_bytes(), bytes)
+            }
+            ModuleSource::Text { name, text } => self.load_text(Path::new(name), text, options),
+            _ => Err(error::no_such_kind_of_source()),
+        }
+    }
+
+    fn load_text(&self, _name: &Path, _text: &str, _options: &LoadOptions) -> Result<Arc<Loaded>> {
+        Err(error::no_such_kind_of_source())
+    }
+
+    fn open(
+        &self,
+        source: &ModuleSource,
+        options: &LoadOptions,
+        kind: u32,
+        name: &[u8],
+        data: &[u8],
+    ) -> Result<Arc<Loaded>> {
+        let guest = GuestModule::new(module_name(source, options), options.services.clone(), options.log.clone());
+        Loaded::open(self.shim, guest, &Source { kind, name, data, options: &options.options })
+    }
+}
+
+impl Runtime for Clr {
+    fn info(&self) -> &RuntimeInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::PARALLEL
+            .with(Capabilities::CONCURRENT_WAIT)
+            .with(Capabilities::COOPERATIVE_CANCEL)
+            .with(Capabilities::UNLOAD)
+            .with(Capabilities::SOURCE_TEXT)
+    }
+
+    fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
+        options.check_options(&["references"])?;
+        if options.instances != 1 {
+            return Err(error::one_instance(options.instances));
+        }
+        if self.state().closed {
+            return Err(error::shut_down());
+        }
+        let loaded = self.load_assembly(source, options)?;
+        let mut state = self.state();
+        if state.closed {
+            return Err(error::shut_down());
+        }
+        state.modules.retain(|module| module.strong_count() > 0);
+        state.modules.push(Arc::downgrade(&loaded));
+        Ok(Arc::new(ClrModule::new(loaded)))
+    }
+
+    fn shutdown(&self, grace: Duration) -> Result<()> {
+        let deadline = Instant::now().checked_add(grace);
+        let modules: Vec<_> = {
+            let mut state = self.state();
+            state.closed = true;
+            state.modules.iter().filter_map(Weak::upgrade).collect()
+        };
+        for module in &modules {
+            module.lifecycle().close();
+        }
+        for module in &modules {
+            let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+            let inside = module.lifecycle().drain(left);
+            if inside > 0 {
+                return Err(error::busy(module.name(), inside));
+            }
+        }
+        let told = std::mem::replace(&mut self.state().told, true);
+        if told { Ok(()) } else { self.shim.shutdown() }
+    }
+}
+
+/// A root with ASP.NET Core where modules may use it: it can't be added once the runtime has started.
+fn find_root(config: &ClrConfig, machine: &Machine) -> Search<DotnetRoot> {
+    let mut wanted = config.wanted();
+    if config.aspnet == Aspnet::IfPresent {
+        wanted.aspnet = true;
+        let found = search(machine, config.dotnet_root.as_deref(), &wanted);
+        if found.found.is_some() {
+            return found;
+        }
+        wanted.aspnet = false;
+    }
+    search(machine, config.dotnet_root.as_deref(), &wanted)
+}
+
+fn base_directory(config: &ClrConfig) -> Result<PathBuf> {
+    if let Some(folder) = &config.base_directory {
+        return std::path::absolute(folder).map_err(|e| {
+            let message = format!("base_directory {} is no path: {e}", folder.display());
+            Error::new(ErrorKind::Config, message).caused_by(e)
+        });
+    }
+    // A program whose file is gone still has a working folder.
+    let program = std::env::current_exe().ok();
+    let folder = program.as_deref().and_then(Path::parent).map(Path::to_owned);
+    Ok(folder.or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| PathBuf::from("/")))
+}
+
+fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("cs"))
+}
+
+fn module_name(source: &ModuleSource, options: &LoadOptions) -> String {
+    options.name.clone().unwrap_or_else(|| match source {
+        ModuleSource::Path(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        other => other.display(),
+    })
+}
+
+impl std::fmt::Debug for Clr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clr").field("version", &self.info.version).field("root", &self.root.root).finish_non_exhaustive()
+    }
+}
