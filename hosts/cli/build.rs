@@ -1,7 +1,17 @@
 //! Lets this package's programs find the libpython they were linked with: nothing else tells them at run time.
+
+use std::env::var_os;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if std::env::var_os("CARGO_FEATURE_CPYTHON").is_some() {
+    let features = [("clr", "CLR"), ("cpython", "CPYTHON"), ("luajit", "LUAJIT")];
+    let built = features.iter().filter(|(_, name)| var_os(format!("CARGO_FEATURE_{name}")).is_some());
+    let runtimes: Vec<_> = std::iter::once("native").chain(built.map(|(runtime, _)| *runtime)).collect();
+    // `--version` tells it.
+    println!("cargo:rustc-env=POLYHOST_RUNTIMES={}", runtimes.join(", "));
+    if runtimes.contains(&"cpython") {
         pyo3_build_config::add_libpython_rpath_link_args();
+        // `doctor` compares it with the version that was loaded.
+        println!("cargo:rustc-env=POLYHOST_BUILT_FOR_PYTHON={}", pyo3_build_config::get().version());
     }
 }

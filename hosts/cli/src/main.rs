@@ -1,2 +1,35 @@
-//! The polyhost program.
-fn main() {}
+//! The `polyhost` program.
+
+mod call;
+mod cli;
+mod completions;
+mod doctor;
+mod failure;
+mod ffi;
+mod input;
+mod inspect;
+mod load;
+mod log;
+mod message;
+mod registry;
+mod reply;
+mod schema;
+mod screen;
+mod timing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let outcome = match command {
+        Command::Inspect(arguments) => inspect::run(&global, &arguments),
+        Command::Call(arguments) => call::run(&global, &arguments),
+        Command::Doctor(arguments) => doctor::run(&global, &arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    };
+    outcome.unwrap_or_else(|failure| failure.report(&global))
+}

@@ -1,0 +1,141 @@
+//! `polyhost call`: calls one export.
+
+use std::num::NonZeroU64;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use clap::Args;
+use polyhost::{Bytes, CallContext, Error, ErrorKind, Function, Output};
+
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::input::Input;
+use crate::load::{self, Load};
+use crate::message::Messages;
+use crate::reply::{Format, Reply};
+use crate::screen;
+use crate::timing::Timing;
+
+/// Loads a module and calls one of its exports.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Call {
+    #[command(flatten)]
+    load: Load,
+    /// The export to call, such as greeter.v1.Greeter/SayHello; `polyhost inspect LOCATION` lists them.
+    export: String,
+    #[command(flatten)]
+    input: Input,
+    /// How to write the reply; by default JSON for a message, and raw bytes as they are.
+    #[arg(long, short, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    output: Option<Format>,
+    /// Calls this many times with the same request, prints the last reply, and how long the calls took to stderr.
+    ///
+    /// A quick look and no benchmark: a request that never changes flatters runtimes that cache. See polyhost-bench.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    times: Option<NonZeroU64>,
+    /// Adds an entry to the call's metadata; may be repeated.
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = load::pair, help_heading = "Calling")]
+    metadata: Vec<(String, String)>,
+    /// Gives each call this long, such as 50ms, 2s or 1m; exit code 124 when it runs out.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Calling")]
+    deadline: Option<Duration>,
+    /// Calls through `call_async`, which answers at the deadline even where the guest can't be stopped.
+    #[arg(long = "async", help_heading = "Calling")]
+    asynchronous: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples, from a checkout (`make guests` builds what they need):
+  polyhost call lua:lua/tests/conformance.lua conformance.v1.Conformance/Add --input '{\"n\": 2}'
+  echo hello | polyhost call lua:lua/tests/conformance.lua raw/Echo --input -
+  polyhost call clr:target/guests/Conformance/Conformance.dll raw/Echo --input hi --times 100000
+  polyhost call py:python/tests/conformance_guest.py conformance.v1.Conformance/Spin --deadline 50ms";
+
+pub(crate) fn run(global: &Global, arguments: &Call) -> Result<ExitCode, Failure> {
+    let registry = crate::registry::registry();
+    let outcome = call(global, arguments, &registry);
+    if !cut_short(&outcome) {
+        load::finish(&registry);
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn call(global: &Global, arguments: &Call, registry: &polyhost::Registry) -> Result<(), Failure> {
+    let content = arguments.input.read()?;
+    let module = arguments.load.load(registry)?;
+    let function = module.function(&arguments.export)?;
+    let messages = Messages::of(&*module);
+    let export = function.export();
+    let input = Bytes::from(messages.side(export.input_type()).encode(content)?);
+    let shown = Reply::new(arguments.output, messages.side(export.output_type()))?;
+
+    let mut reply = Output::with_limit(arguments.input.limit);
+    let mut timing = Timing::new();
+    for _ in 0..arguments.times.map_or(1, NonZeroU64::get) {
+        let cx = arguments.context();
+        let outcome = timing.measure(|| arguments.call_once(&function, cx, &input, &mut reply));
+        outcome.map_err(|error| error.operation(format!("call {}", arguments.export)))?;
+    }
+    shown.write(&reply)?;
+    if arguments.times.is_some() {
+        screen::note(&if global.json { timing.to_json().to_string() } else { timing.to_text() });
+    }
+    Ok(())
+}
+
+impl Call {
+    /// A deadline counts from the start of its own call.
+    fn context(&self) -> CallContext {
+        let add = |cx: CallContext, (key, value): &(String, String)| cx.with_metadata(key, value);
+        let cx = self.metadata.iter().fold(CallContext::none(), add);
+        match self.deadline {
+            Some(timeout) => cx.with_timeout(timeout),
+            None => cx,
+        }
+    }
+
+    fn call_once(
+        &self,
+        function: &Arc<dyn Function>,
+        cx: CallContext,
+        input: &Bytes,
+        reply: &mut Output,
+    ) -> Result<(), Error> {
+        reply.clear();
+        if !self.asynchronous {
+            return function.call(&cx, input, reply);
+        }
+        let bytes = block_on(function.clone().call_async(cx, input.clone()))?;
+        reply.write(&bytes)
+    }
+}
+
+/// Whether a call may still be inside its guest.
+fn cut_short(outcome: &Result<(), Failure>) -> bool {
+    use ErrorKind::{Cancelled, DeadlineExceeded};
+    matches!(outcome, Err(Failure::Failed(error)) if matches!(error.kind(), Cancelled | DeadlineExceeded))
+}
+
+/// Waits for a future on this thread.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

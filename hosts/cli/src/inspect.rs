@@ -1,0 +1,162 @@
+//! `polyhost inspect`: what a module exports.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use polyhost::{Export, Module, Registry, RuntimeInfo, no_such_export};
+use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::load::{self, Load};
+use crate::message::{Messages, Side};
+use crate::schema::{self, Schema};
+use crate::screen::{self, Paint};
+
+/// Loads a module and tells what it exports, with message types and descriptions.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    load: Load,
+    /// Tells about this export alone, and how to call it.
+    export: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples, from a checkout (`make guests` builds what they need):
+  polyhost inspect lua:lua/tests/conformance.lua
+  polyhost inspect lua:lua/tests/conformance.lua conformance.v1.Conformance/Add
+  polyhost inspect clr:target/guests/Conformance/Conformance.dll --json";
+
+/// What is told of an export.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    /// Full names of the messages; null for raw bytes.
+    input_type: Option<String>,
+    output_type: Option<String>,
+    doc: String,
+    #[serde(skip)]
+    input: Option<MessageDescriptor>,
+}
+
+pub(crate) fn run(global: &Global, arguments: &Inspect) -> Result<ExitCode, Failure> {
+    let registry = crate::registry::registry();
+    let outcome = inspect(global, arguments, &registry);
+    load::finish(&registry);
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn inspect(global: &Global, arguments: &Inspect, registry: &Registry) -> Result<(), Failure> {
+    let module = arguments.load.load(registry)?;
+    let messages = Messages::of(&*module);
+    let mut schema = Schema::default();
+    let mut entries = Vec::new();
+    for export in chosen(&*module, arguments.export.as_deref())? {
+        entries.push(describe(export, &messages, &mut schema));
+    }
+    let (scheme, _) = registry.parse(&arguments.load.location)?;
+    let runtime = registry.runtime(scheme)?;
+    let text = if global.json {
+        let info = runtime.info();
+        let object = json!({
+            "module": module.name(),
+            "location": arguments.load.location,
+            "runtime": {
+                "scheme": info.scheme,
+                "name": info.name,
+                "version": info.version,
+                "location": info.location,
+                "capabilities": runtime.capabilities().names().collect::<Vec<_>>(),
+            },
+            "exports": entries,
+            "messages": schema.messages,
+            "enums": schema.enums,
+        });
+        format!("{object:#}\n")
+    } else {
+        let mut text = tell(arguments, &*module, runtime.info(), &entries, &schema);
+        if let (Some(_), [entry]) = (&arguments.export, &*entries) {
+            text += &how_to_call(arguments, entry);
+        }
+        text
+    };
+    screen::write(text.as_bytes())
+}
+
+fn chosen<'a>(module: &'a dyn Module, name: Option<&str>) -> Result<Vec<&'a Export>, Failure> {
+    let Some(name) = name else { return Ok(module.exports().iter().collect()) };
+    match module.exports().iter().find(|export| export.name() == name) {
+        Some(export) => Ok(vec![export]),
+        None => Err(no_such_export(module.name(), module.exports(), name).into()),
+    }
+}
+
+fn describe(export: &Export, messages: &Messages, schema: &mut Schema) -> Entry {
+    let mut message = |type_name: Option<&str>| match messages.side(type_name) {
+        Side::Message(message) => {
+            schema.add(&message);
+            Some(message)
+        }
+        Side::Raw | Side::Unknown(_) => None,
+    };
+    let input = message(export.input_type());
+    message(export.output_type());
+    let doc = match (export.doc(), messages.pool()) {
+        ("", Some(pool)) => schema::method_comment(pool, export.name()).unwrap_or_default(),
+        (doc, _) => doc.trim().to_owned(),
+    };
+    Entry {
+        name: export.name().to_owned(),
+        input_type: export.input_type().map(str::to_owned),
+        output_type: export.output_type().map(str::to_owned),
+        doc,
+        input,
+    }
+}
+
+fn tell(arguments: &Inspect, module: &dyn Module, runtime: &RuntimeInfo, entries: &[Entry], schema: &Schema) -> String {
+    let paint = Paint::stdout();
+    let mut text = String::new();
+    let title = format!("{} ({}, {} {})", arguments.load.location, module.name(), runtime.name, runtime.version);
+    let _ = writeln!(text, "{}", paint.title(title));
+    if entries.is_empty() {
+        text += "exports nothing\n";
+    }
+    for entry in entries {
+        let side = |type_name: &Option<String>| type_name.clone().unwrap_or_else(|| "bytes".to_owned());
+        let _ = writeln!(text, "\n{}", paint.good(&entry.name));
+        let _ = writeln!(text, "    {} -> {}", side(&entry.input_type), side(&entry.output_type));
+        for line in entry.doc.lines() {
+            let _ = writeln!(text, "{}", paint.faint(format!("    {line}").trim_end()));
+        }
+    }
+    let messages = schema.messages.iter().map(ToString::to_string);
+    for definition in messages.chain(schema.enums.iter().map(ToString::to_string)) {
+        let _ = write!(text, "\n{definition}");
+    }
+    text
+}
+
+/// A command to copy, with every field of the request.
+fn how_to_call(arguments: &Inspect, entry: &Entry) -> String {
+    let input = match &entry.input {
+        Some(message) => skeleton(message),
+        None if entry.input_type.is_none() => "bytes".to_owned(),
+        None => return String::new(),
+    };
+    let quoted = format!("'{}'", input.replace('\'', r"'\''"));
+    format!("\npolyhost call {} {} --input {quoted}\n", arguments.load.location, entry.name)
+}
+
+/// The JSON of a message with every field at its default.
+fn skeleton(message: &MessageDescriptor) -> String {
+    let mut serializer = serde_json::Serializer::new(Vec::new());
+    let options = SerializeOptions::new().skip_default_fields(false);
+    let written = DynamicMessage::new(message.clone()).serialize_with_options(&mut serializer, &options);
+    written.ok().and_then(|()| String::from_utf8(serializer.into_inner()).ok()).unwrap_or_else(|| "{}".to_owned())
+}

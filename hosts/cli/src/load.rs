@@ -1,0 +1,142 @@
+//! Loading the module that a command names, with everything it may call.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use polyhost::{LoadOptions, LogSink, Module, Registry, Services};
+
+use crate::failure::Failure;
+use crate::log::Threshold;
+
+/// What names a module and says how to load it; the same for every command.
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// Where the module is: SCHEME:PATH, such as clr:App.dll, py:package.module, lua:file.lua, native:lib.so.
+    pub(crate) location: String,
+    /// Sets an option of the module's runtime, such as memory_limit; may be repeated.
+    #[arg(long = "option", short = 'O', value_name = "KEY=VALUE", value_parser = pair, help_heading = "Loading")]
+    options: Vec<(String, String)>,
+    /// Copies of the module's state, side by side.
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Loading")]
+    instances: NonZeroUsize,
+    /// Lets the module call an export of another module as the host service NAME; may be repeated.
+    #[arg(long = "service", value_name = "NAME=LOCATION#EXPORT", value_parser = service, help_heading = "Loading")]
+    services: Vec<Service>,
+    /// Lets the module call every export of another module by its own name; may be repeated.
+    ///
+    /// Modules given by --service are loaded first, then those given by --link, each in the order of the command
+    /// line; each may call what was given before it.
+    #[arg(long = "link", value_name = "LOCATION", help_heading = "Loading")]
+    links: Vec<String>,
+    /// The least important of the guests' log lines to show on stderr.
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "info", help_heading = "Loading")]
+    log: Threshold,
+}
+
+/// `NAME=LOCATION#EXPORT`.
+#[derive(Debug, Clone)]
+struct Service {
+    name: String,
+    location: String,
+    export: String,
+}
+
+impl Load {
+    /// Loads the module and those it may call.
+    pub(crate) fn load(&self, registry: &Registry) -> Result<Arc<dyn Module>, Failure> {
+        let linked = self.services.iter().map(|service| &service.location).chain(&self.links);
+        for location in std::iter::once(&self.location).chain(linked) {
+            registry.parse(location).map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+        let log = self.log.sink();
+        let options =
+            LoadOptions::new().services(self.services(registry, &log)?).instances(self.instances.get()).log(log);
+        let options = self.options.iter().fold(options, |options, (key, value)| options.option(key, value));
+        Ok(registry.load(&self.location, &options)?)
+    }
+
+    fn services(&self, registry: &Registry, log: &LogSink) -> Result<Services, Failure> {
+        let mut services = Services::new();
+        // Two services of one module share its state.
+        let mut loaded: BTreeMap<&str, Arc<dyn Module>> = BTreeMap::new();
+        for Service { name, location, export } in &self.services {
+            let module = load_once(&mut loaded, registry, location, &services, log)?;
+            services.add_as(name, module.function(export)?)?;
+        }
+        for location in &self.links {
+            let module = load_once(&mut loaded, registry, location, &services, log)?;
+            services.link(&*module)?;
+        }
+        Ok(services)
+    }
+}
+
+fn load_once<'a>(
+    loaded: &mut BTreeMap<&'a str, Arc<dyn Module>>,
+    registry: &Registry,
+    location: &'a str,
+    services: &Services,
+    log: &LogSink,
+) -> Result<Arc<dyn Module>, Failure> {
+    if let Some(module) = loaded.get(location) {
+        return Ok(module.clone());
+    }
+    let options = LoadOptions::new().services(services.clone()).log(log.clone());
+    let module = registry.load(location, &options)?;
+    loaded.insert(location, module.clone());
+    Ok(module)
+}
+
+/// Ends the runtimes that were started, as a guest expects at the end of a program. Not after a call that was cut
+/// short: it may still be inside.
+pub(crate) fn finish(registry: &Registry) {
+    for runtime in registry.started() {
+        // A guest that is still busy goes on until the process ends, which is now.
+        let _ = runtime.shutdown(Duration::from_secs(1));
+    }
+}
+
+/// `KEY=VALUE`, split at the first `=`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("there is no key before `=`; write KEY=VALUE".to_owned()),
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err("there is no `=`; write KEY=VALUE".to_owned()),
+    }
+}
+
+fn service(text: &str) -> Result<Service, String> {
+    let (name, rest) = pair(text)?;
+    // An export's name has no `#`; a path may.
+    match rest.rsplit_once('#') {
+        Some((location, export)) if !location.is_empty() && !export.is_empty() => {
+            Ok(Service { name, location: location.to_owned(), export: export.to_owned() })
+        }
+        _ => Err("write NAME=LOCATION#EXPORT, such as test.Echo=lua:echo.lua#raw/Echo".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_split_at_the_first_sign() {
+        assert_eq!(Ok(("a".to_owned(), "b=c".to_owned())), pair("a=b=c"));
+        assert_eq!(Ok(("a".to_owned(), String::new())), pair("a="));
+        assert!(pair("=a").is_err());
+        assert!(pair("a").is_err());
+    }
+
+    #[test]
+    fn a_service_names_location_and_export() {
+        let it = service("n=lua:a#b.lua#x.Y/Z").expect("good");
+        assert_eq!(("n", "lua:a#b.lua", "x.Y/Z"), (&*it.name, &*it.location, &*it.export));
+        for text in ["n", "n=", "n=lua:a", "n=#x", "n=lua:a#", "=lua:a#x"] {
+            assert!(service(text).is_err(), "{text}");
+        }
+    }
+}

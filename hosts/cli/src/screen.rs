@@ -1,0 +1,69 @@
+//! Writing to stdout and stderr: nothing here panics when the other end is closed.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use crate::failure::Failure;
+
+/// Writes to stdout, all of it.
+pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+        _ => Failure::io("can't write to stdout", error),
+    })
+}
+
+/// Writes a line to stderr. Where that is closed there is nobody to tell.
+pub(crate) fn note(line: &str) {
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Whether a person reads stdout.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Colours, where a person reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    pub(crate) fn stdout() -> Self {
+        Paint(stdout_is_terminal() && wanted())
+    }
+
+    pub(crate) fn stderr() -> Self {
+        Paint(io::stderr().is_terminal() && wanted())
+    }
+
+    pub(crate) fn title(self, text: impl Display) -> String {
+        self.with("1", text)
+    }
+
+    pub(crate) fn good(self, text: impl Display) -> String {
+        self.with("32", text)
+    }
+
+    pub(crate) fn warning(self, text: impl Display) -> String {
+        self.with("33", text)
+    }
+
+    pub(crate) fn error(self, text: impl Display) -> String {
+        self.with("1;31", text)
+    }
+
+    pub(crate) fn faint(self, text: impl Display) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: impl Display) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+}
+
+/// See <https://no-color.org>.
+fn wanted() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
