@@ -37,6 +37,8 @@ impl fmt::Display for Looked {
         match &self.outcome {
             Outcome::Used => f.write_str(": used"),
             Outcome::Absent if self.path.is_some() => f.write_str(": nothing there"),
+            // A phrase such as `dotnet on PATH`; the name of a variable has no space.
+            Outcome::Absent if self.place.contains(' ') => f.write_str(": none"),
             Outcome::Absent => f.write_str(": not set"),
             Outcome::Unusable(why) => write!(f, ": {why}"),
         }

@@ -30,7 +30,7 @@ pub fn ensure(project: &Project) -> Result<DotnetRoot> {
     say_passed_over(&search, &VARIABLES);
     let root = climb(project)?;
     if !has_icu(project.machine()) {
-        say("no ICU library: .NET will treat all cultures as invariant (Debian: apt-get install libicu72)");
+        say("no ICU library: .NET will treat all cultures as invariant (Debian: apt-get install libicu-dev)");
     }
     Ok(root)
 }
