@@ -1,0 +1,150 @@
+//! The runtime: this very process.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo, abi};
+
+use crate::config::{Make, NativeConfig};
+use crate::error;
+use crate::ffi::Library;
+use crate::module::NativeModule;
+
+/// Loads Rust modules by name, and shared libraries by path where that is allowed.
+///
+/// Any number of them may live in one process. A library is mapped once for all
+/// of them, and never unmapped.
+pub struct Native {
+    info: RuntimeInfo,
+    config: NativeConfig,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    /// What to unload at shutdown.
+    modules: Vec<Weak<NativeModule>>,
+    /// What to tell that no more calls come.
+    libraries: Vec<&'static Library>,
+}
+
+impl Native {
+    /// A runtime that loads nothing as yet: see [`Native::start`].
+    pub fn new() -> Arc<Native> {
+        Native::start(NativeConfig::new())
+    }
+
+    /// A runtime that loads what `config` says.
+    pub fn start(config: NativeConfig) -> Arc<Native> {
+        let version = format!("{}.{}", abi::sys::POLYHOST_ABI_MAJOR, abi::sys::POLYHOST_ABI_MINOR);
+        let info = RuntimeInfo::new("native", "native", version);
+        Arc::new(Native { info, config, state: Mutex::default() })
+    }
+
+    /// A runtime that loads shared libraries.
+    ///
+    /// # Safety
+    /// As [`NativeConfig::allow_libraries`].
+    pub unsafe fn with_libraries() -> Arc<Native> {
+        // SAFETY: the caller vouches for every library.
+        Native::start(unsafe { NativeConfig::new().allow_libraries() })
+    }
+
+    fn load_rust(&self, name: &str, make: &Make, options: &LoadOptions) -> Result<Arc<NativeModule>> {
+        let builder = NativeModule::builder(options.name.as_deref().unwrap_or(name));
+        make(builder, options)?.build()
+    }
+
+    fn load_library(&self, path: &Path, options: &LoadOptions) -> Result<Arc<NativeModule>> {
+        if !self.config.libraries {
+            return Err(error::libraries_not_allowed(path));
+        }
+        let library = Library::open(path)?;
+        {
+            let mut state = self.open()?;
+            if !state.libraries.iter().any(|it| std::ptr::eq(*it, library)) {
+                library.join()?;
+                state.libraries.push(library);
+            }
+        }
+        let file_name = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        library.load(options.name.clone().unwrap_or_else(file_name), options).map(Arc::new)
+    }
+
+    /// The state, unless the runtime is shut down.
+    fn open(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if state.closed { Err(error::shut_down()) } else { Ok(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runtime for Native {
+    fn info(&self) -> &RuntimeInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // No UNLOAD: a library stays mapped.
+        Capabilities::PARALLEL.with(Capabilities::CONCURRENT_WAIT).with(Capabilities::COOPERATIVE_CANCEL)
+    }
+
+    fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
+        drop(self.open()?);
+        options.check_options(&[])?;
+        if options.instances != 1 {
+            return Err(error::one_instance(options.instances));
+        }
+        // `native:name` reaches us as a path.
+        let registered = |name: &str| self.config.modules.get_key_value(name);
+        let module = match source {
+            ModuleSource::Name(name) => match registered(name) {
+                Some((name, make)) => self.load_rust(name, make, options)?,
+                None => return Err(error::no_such_module(name, self.config.modules.keys())),
+            },
+            ModuleSource::Path(path) => match path.to_str().and_then(registered) {
+                Some((name, make)) => self.load_rust(name, make, options)?,
+                None => self.load_library(path, options)?,
+            },
+            _ => return Err(error::no_such_kind_of_source()),
+        };
+        let mut state = self.open()?;
+        state.modules.retain(|module| module.strong_count() > 0);
+        state.modules.push(Arc::downgrade(&module));
+        Ok(module)
+    }
+
+    fn shutdown(&self, grace: Duration) -> Result<()> {
+        let modules: Vec<_> = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.modules.iter().filter_map(Weak::upgrade).collect()
+        };
+        // Each refuses calls before the first is waited for.
+        modules.iter().for_each(|module| module.close());
+        let end = Instant::now().checked_add(grace);
+        for module in &modules {
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let inside = module.drain(left);
+            if inside > 0 {
+                return Err(error::busy(module.name(), inside));
+            }
+            module.unload(Duration::ZERO);
+        }
+        let libraries = std::mem::take(&mut self.lock().libraries);
+        libraries.iter().for_each(|library| library.leave());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").field("config", &self.config).finish_non_exhaustive()
+    }
+}
