@@ -1,6 +1,7 @@
 # `make demo` and `make test` do everything on a fresh machine; both can be run again. `make help` lists the rest.
 CARGO ?= cargo
-SETUP = $(CARGO) run --quiet --package polyhost-toolchain --features setup --bin polyhost-setup --
+TOOL = --package polyhost-toolchain --features setup --bin polyhost-setup
+SETUP = $(CARGO) run --quiet $(TOOL) --
 PYTHON = .venv/bin/python
 
 .PHONY: help demo test setup report fmt lint docs bench clean
@@ -17,6 +18,7 @@ test: setup ## Runs every test
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m pytest --quiet python; else echo "skipped: the Python tests: no .venv"; fi
 
 setup: ## Gets the runtimes onto this machine, where they are missing
+	$(CARGO) build $(TOOL)
 	@$(SETUP) ensure
 
 report: ## Tells what is found on this machine, and where
