@@ -66,10 +66,11 @@ public sealed unsafe partial class CallContext
     {
         ArgumentNullException.ThrowIfNull(service);
         var call = Enter();
+        var scope = CallScope.Suspend();
         var reply = new HostBuffer();
         try
         {
-            var id = _module.Services.TryGetValue(service, out var known) ? known : Find(call, service);
+            var id = Module.Services.TryGetValue(service, out var known) ? known : Find(call, service);
             fixed (byte* data = request)
             {
                 var status = Host.Table->ServiceCall(call, id, new PolyhostSlice(data, request.Length), reply.Output);
@@ -83,6 +84,7 @@ public sealed unsafe partial class CallContext
         }
         finally
         {
+            CallScope.Resume(scope);
             Leave();
         }
     }
@@ -99,7 +101,7 @@ public sealed unsafe partial class CallContext
                 throw Failure(call, service, status);
             }
         }
-        _module.Services[service] = id;
+        Module.Services[service] = id;
         return id;
     }
 

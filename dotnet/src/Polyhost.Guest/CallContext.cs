@@ -18,7 +18,6 @@ public sealed unsafe partial class CallContext
     private static readonly ConcurrentDictionary<ulong, CancellationTokenSource> s_watched = new();
 
     private readonly PolyhostCall* _call;
-    private readonly GuestModule _module;
 
     /// <summary>Threads that use <see cref="_call"/> at the moment; negative when nobody may any more.</summary>
     private int _uses;
@@ -29,12 +28,15 @@ public sealed unsafe partial class CallContext
     internal CallContext(PolyhostCall* call, GuestModule module)
     {
         _call = call;
-        _module = module;
+        Module = module;
     }
 
-    /// <summary>The context of the call that is running on this thread, if any; it goes along to the tasks that an
-    /// asynchronous export awaits.</summary>
+    /// <summary>The context of the call that this thread is in, or that the task it runs was started by.</summary>
+    /// <remarks>Null outside of calls, and within an export that takes a span and no <see cref="CallContext"/>: that
+    /// form does nothing but the call.</remarks>
     public static CallContext? Current => CallScope.Current;
+
+    internal GuestModule Module { get; }
 
     /// <summary>Whether the call has been cancelled or is out of time. Costs next to nothing.</summary>
     public bool IsCancelled

@@ -3,30 +3,40 @@ namespace Polyhost;
 #pragma warning disable CS8500 // A pointer to a struct with references: it lies on the stack, which does not move.
 
 /// <summary>The call that a thread is in. Lies on that thread's stack until the call returns.</summary>
-internal unsafe struct CallScope
+internal unsafe ref struct CallScope
 {
     [ThreadStatic]
-    private static CallScope* t_innermost;
+    private static void* t_innermost;
 
     private static readonly AsyncLocal<CallContext?> s_flowing = new();
+
+    /// <summary>What <see cref="Current"/> is in the tasks that are started from here.</summary>
+    internal static CallContext? Flowing
+    {
+        get => s_flowing.Value;
+        set => s_flowing.Value = value;
+    }
 
     private PolyhostCall* _call;
     private GuestModule _module;
     private CallContext? _context;
-    private CallScope* _outer;
+    private void* _outer;
 
     /// <summary>The context of the call that this thread is in, or that its task was started by.</summary>
-    internal static CallContext? Current => t_innermost is null ? s_flowing.Value : t_innermost->Context;
+    internal static CallContext? Current => t_innermost is null ? s_flowing.Value : ((CallScope*)t_innermost)->Context;
 
-    /// <summary>The module whose call this thread is in, or 0.</summary>
-    internal static ulong Module => t_innermost is null ? 0 : t_innermost->_module.Id;
+    /// <summary>The module whose call this thread is in, or whose task it runs.</summary>
+    internal static GuestModule? Module =>
+        t_innermost is null ? s_flowing.Value?.Module : ((CallScope*)t_innermost)->_module;
 
     /// <summary>The context, made when it is first asked for: most calls need none.</summary>
     internal CallContext Context => _context ??= new CallContext(_call, _module);
 
-    internal static void Enter(ref CallScope scope, PolyhostCall* call, GuestModule module)
+    /// <summary>From here on, until <see cref="Leave"/>, this thread is in the call that <paramref name="output"/> is
+    /// of.</summary>
+    internal static void Enter(ref CallScope scope, Output output, GuestModule module)
     {
-        scope._call = call;
+        scope._call = output.Call;
         scope._module = module;
         scope._outer = t_innermost;
         fixed (CallScope* self = &scope)
@@ -35,9 +45,20 @@ internal unsafe struct CallScope
         }
     }
 
-    internal void Leave()
+    internal readonly void Leave()
     {
         t_innermost = _outer;
         _context?.End();
     }
+
+    /// <summary>While this thread is in a service, it is in no call of this guest's; to be undone by
+    /// <see cref="Resume"/>.</summary>
+    internal static void* Suspend()
+    {
+        var innermost = t_innermost;
+        t_innermost = null;
+        return innermost;
+    }
+
+    internal static void Resume(void* innermost) => t_innermost = innermost;
 }

@@ -22,5 +22,6 @@ internal sealed class Function(Module module, string name, Handler handler)
     /// <summary>Full name of the message it returns; empty for raw bytes.</summary>
     internal string OutputType { get; init; } = "";
 
-    internal string Doc { get; init; } = "";
+    /// <summary>What it does, for people; may be empty.</summary>
+    internal string Doc { get; set; } = "";
 }

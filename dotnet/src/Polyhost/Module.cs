@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace Polyhost;
 
@@ -15,12 +16,11 @@ internal sealed unsafe class Module
 
     private readonly List<nint> _memory = [];
     private Function[] _functions = [];
+    private object[] _instances = [];
+    private byte[] _descriptors = [];
     private GuestLoadContext? _context;
 
-    private Module(PolyhostSource* source)
-    {
-        Guest = new GuestModule(source->Name.ToString(), source->Module);
-    }
+    private Module(GuestModule guest) => Guest = guest;
 
     /// <summary>As call contexts see it.</summary>
     internal GuestModule Guest { get; }
@@ -28,25 +28,86 @@ internal sealed unsafe class Module
     /// <summary>The name in errors.</summary>
     internal string Name => Guest.Name;
 
-    internal static Module Open(PolyhostSource* source, out ulong id)
+    /// <summary>Loads a module and tells the host what there is.</summary>
+    internal static void Open(PolyhostSource* source, PolyhostModule* description)
     {
-        var module = new Module(source);
+        var module = new Module(new GuestModule(source->Name.ToString(), source->Module));
         try
         {
             module.Load(source);
-            id = Interlocked.Increment(ref s_lastId);
-            s_open[id] = module;
-            return module;
+            module.Describe(description);
+            description->Module = Interlocked.Increment(ref s_lastId);
+            s_open[description->Module] = module;
         }
-        catch (Exception)
+        catch (BoundaryException)
         {
             module.Release();
             throw;
         }
+        catch (Exception e)
+        {
+            var failure = Loading.Failure(module.Name, module._context?.Looked ?? "", e);
+            module.Release();
+            throw failure;
+        }
     }
 
-    /// <summary>Tells the host what there is. The memory is freed by <see cref="Close"/>.</summary>
-    internal void Describe(PolyhostModule* description)
+    /// <summary>Unloads a module; writes what holds it, if something does.</summary>
+    internal static void Close(ulong id, Output held)
+    {
+        if (!s_open.TryRemove(id, out var module))
+        {
+            throw new StatusException(StatusCode.NotFound, "this module is closed already");
+        }
+        var context = Abandon(ref module, out var hints);
+        for (var round = 0; round < CollectRounds && context.IsAlive; round++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        if (context.IsAlive)
+        {
+            held.Write(Encoding.UTF8.GetBytes(string.Join('\n', hints)));
+        }
+    }
+
+    // Not inlined, so that no temporary of it stays alive in the frame of the caller.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static WeakReference Abandon(ref Module module, out string[] hints)
+    {
+        var context = new WeakReference(module._context, trackResurrection: true);
+        hints = module._context?.Holders() ?? [];
+        module.Release();
+        module = null!;
+        return context;
+    }
+
+    private void Load(PolyhostSource* source)
+    {
+        var config = Config.Parse(source->Options.ToString());
+        var path = source->Kind == PolyhostSource.PathKind ? Name : null;
+        _context = new GuestLoadContext(this, path, config.References);
+        var assembly = path is null ? _context.LoadBytes(source->Data.Span.ToArray(), null) : _context.LoadFile(path);
+        Loading.CheckVersions(Name, assembly);
+        var exports = new Exports(this, path is null ? new Documentation(null) : Documentation.Beside(path));
+        try
+        {
+            exports.Find(assembly);
+        }
+        finally
+        {
+            _instances = exports.Instances;
+        }
+        _descriptors = exports.Descriptors.Written.ToArray();
+        foreach (var function in exports.Functions)
+        {
+            FunctionTable.Add(function);
+        }
+        _functions = exports.Functions;
+    }
+
+    /// <summary>What it exports, in memory that is freed when it is closed.</summary>
+    private void Describe(PolyhostModule* description)
     {
         var exports = (PolyhostExport*)Allocate(_functions.Length * sizeof(PolyhostExport));
         for (var i = 0; i < _functions.Length; i++)
@@ -64,55 +125,28 @@ internal sealed unsafe class Module
         }
         description->Exports = exports;
         description->ExportsLength = (nuint)_functions.Length;
-    }
-
-    internal static void Close(ulong id, Output held)
-    {
-        if (!s_open.TryRemove(id, out var module))
-        {
-            throw new StatusException(StatusCode.NotFound, "this module is closed already");
-        }
-        var context = Abandon(ref module);
-        for (var round = 0; round < CollectRounds && context.IsAlive; round++)
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-        }
-        if (context.IsAlive)
-        {
-            held.Write("something"u8);
-        }
-    }
-
-    // Not inlined, so that no temporary of it stays alive in the frame of the caller.
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static WeakReference Abandon(ref Module module)
-    {
-        var context = new WeakReference(module._context, trackResurrection: true);
-        module.Release();
-        module = null!;
-        return context;
-    }
-
-    private void Load(PolyhostSource* source)
-    {
-        var path = source->Kind == PolyhostSource.PathKind ? Name : null;
-        _context = new GuestLoadContext(this, path, []);
-        var assembly = path is null ? _context.LoadBytes(source->Data.Span.ToArray(), null) : _context.LoadFile(path);
-        _functions = Exports.Find(this, assembly);
-        foreach (var function in _functions)
-        {
-            FunctionTable.Add(function);
-        }
+        description->Descriptors = Keep(_descriptors);
     }
 
     private void Release()
     {
-        foreach (var function in _functions.Where(function => function.Id != 0))
+        foreach (var function in _functions)
         {
             FunctionTable.Remove(function);
         }
         _functions = [];
+        foreach (var instance in _instances.OfType<IDisposable>())
+        {
+            try
+            {
+                instance.Dispose();
+            }
+            catch (Exception e)
+            {
+                Log.Write(Guest, LogLevel.Error, $"Dispose failed when the module was closed: {e}", "polyhost");
+            }
+        }
+        _instances = [];
         foreach (var memory in _memory)
         {
             NativeMemory.Free((void*)memory);
@@ -122,7 +156,7 @@ internal sealed unsafe class Module
         _context = null;
     }
 
-    private PolyhostSlice Keep(string text) => Keep(System.Text.Encoding.UTF8.GetBytes(text));
+    private PolyhostSlice Keep(string text) => Keep(Encoding.UTF8.GetBytes(text));
 
     private PolyhostSlice Keep(ReadOnlySpan<byte> bytes)
     {

@@ -52,8 +52,7 @@ public static unsafe class Shim
     {
         try
         {
-            Module.Open(source, out var id).Describe(module);
-            module->Module = id;
+            Module.Open(source, module);
             return 0;
         }
         catch (Exception e)
@@ -90,16 +89,7 @@ public static unsafe class Shim
             {
                 throw new BoundaryException(ErrorKind.Exhausted, $"a request of {length} bytes is more than .NET can hold in one span (2 GiB)");
             }
-            CallScope scope = default;
-            CallScope.Enter(ref scope, call, function.Module.Guest);
-            try
-            {
-                function.Handler(new ReadOnlySpan<byte>(input, (int)length), new Output(output, call));
-            }
-            finally
-            {
-                scope.Leave();
-            }
+            function.Handler(new ReadOnlySpan<byte>(input, (int)length), new Output(output, call));
             return 0;
         }
         catch (Exception e)
@@ -113,9 +103,11 @@ public static unsafe class Shim
     {
         try
         {
+            CallContext.Cancel(id);
         }
         catch (Exception)
         {
+            // Nobody is there to tell.
         }
     }
 
