@@ -1,1 +1,19 @@
-//! Not written yet.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod ffi;
+mod function;
+mod host;
+mod library;
+mod module;
+mod pool;
+mod runtime;
+mod types;
+
+pub use config::LuaJitConfig;
+pub use module::LuaModule;
+pub use runtime::LuaJit;
+
+#[doc(hidden)]
+pub use ffi::floor;

@@ -1,0 +1,148 @@
+//! What goes wrong here, in words.
+
+use std::time::Duration;
+
+use polyhost_bridge::{CallContext, CancelReason, Error, ErrorKind, Frame, GuestError};
+
+use crate::ffi::Failed;
+
+/// An error that reached the host from guest code.
+pub(crate) struct Raised {
+    pub(crate) guest: GuestError,
+    /// The report of a failed host service, where it is one, or was caused by one.
+    pub(crate) report: Option<Vec<u8>>,
+    pub(crate) cause: Cause,
+}
+
+/// What raised it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The guest, or a function it called.
+    Guest,
+    /// The call was cancelled.
+    Interrupt,
+    /// LuaJIT, for want of memory.
+    Memory,
+}
+
+impl Raised {
+    /// The error as it is told to the caller; the kind is [`ErrorKind::Guest`] unless there is a better one.
+    #[cold]
+    pub(crate) fn into_error(self, memory_limit: usize) -> Error {
+        let Raised { guest, report, cause } = self;
+        let error = if cause == Cause::Memory {
+            let limit = match memory_limit {
+                0 => String::new(),
+                limit => format!(": the limit is {limit} bytes, see the option memory_limit"),
+            };
+            Error::new(ErrorKind::Exhausted, format!("the Lua VM is out of memory{limit}")).with_guest(guest)
+        } else {
+            Error::from_guest(guest)
+        };
+        match report.map(|report| Error::from_report(&report)) {
+            Some(Ok(cause) | Err(cause)) => error.caused_by(cause),
+            None => error,
+        }
+    }
+}
+
+/// What a call failed with, for its caller.
+#[cold]
+pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, failed: Failed) -> Error {
+    let error = match failed {
+        Failed::Host(error) => error,
+        Failed::NotBytes(kind) => {
+            let message = format!("{export} has to return a string, but its handler returned a {}", kind.name());
+            Error::new(ErrorKind::Encode, message)
+        }
+        Failed::Raised(raised) => {
+            let interrupted = raised.cause == Cause::Interrupt;
+            let error = raised.into_error(memory_limit);
+            match cx.cancelled().map(CancelReason::error) {
+                // A guest that was stopped, or that passed on what a stopped service told it.
+                Some(reason) if interrupted || reason.code() == error.code() => {
+                    let guest = error.guest().cloned().unwrap_or_default();
+                    match error.inner_error() {
+                        Some(_) => error.with_kind(reason.kind()),
+                        None => reason.with_guest(guest),
+                    }
+                }
+                _ => error,
+            }
+        }
+    };
+    error.operation(format!("call {export}"))
+}
+
+/// What a module's text failed with while it was loaded.
+#[cold]
+pub(crate) fn in_load(file: &str, memory_limit: usize, mut raised: Box<Raised>) -> Error {
+    if raised.guest.frames.is_empty() {
+        // A syntax error has no frames; its place is in the message.
+        if let Some((line, message)) = syntax_error(&raised.guest.message) {
+            raised.guest.frames.push(Frame::new("main chunk", file, line));
+            raised.guest.message = message;
+            raised.guest.type_name = "syntax error".into();
+        }
+    }
+    let error = raised.into_error(memory_limit);
+    if error.kind() == ErrorKind::Guest { error.with_kind(ErrorKind::Load) } else { error }
+}
+
+/// The line and the rest of `file:line: rest`.
+fn syntax_error(message: &str) -> Option<(u32, String)> {
+    message.match_indices(':').find_map(|(at, _)| {
+        let (line, rest) = message[at + 1..].split_once(": ")?;
+        Some((line.parse().ok()?, rest.to_owned()))
+    })
+}
+
+#[cold]
+pub(crate) fn waited_in_vain(
+    holders: &[String],
+    waiter: &str,
+    patience: Duration,
+    cancelled: Option<CancelReason>,
+) -> Error {
+    let vms = match holders {
+        [one] => format!("the module's only VM is held by {one}"),
+        all => format!("all {} VMs of the module are held by {}", all.len(), all.join(", ")),
+    };
+    match cancelled.map(CancelReason::error) {
+        Some(reason) => Error::new(reason.kind(), format!("{reason} while {waiter} waited for a VM: {vms}")),
+        None => {
+            let message = format!(
+                "{vms}; {waiter} waited {patience:?} for it; have calls not wait for one another, or load the module with more instances"
+            );
+            Error::new(ErrorKind::Exhausted, message)
+        }
+    }
+}
+
+#[cold]
+pub(crate) fn shut_down() -> Error {
+    Error::new(ErrorKind::Closed, "the LuaJIT runtime has been shut down; start another")
+}
+
+#[cold]
+pub(crate) fn still_inside(calls: usize) -> String {
+    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
+}
+
+#[cold]
+pub(crate) fn busy(module: &str, calls: usize) -> Error {
+    let message = format!("{} in module {module}; they go on, shut down again to wait for them", still_inside(calls));
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down luajit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_says_its_line() {
+        let (line, rest) = syntax_error("a b:c.lua:12: 'end' expected near '<eof>'").expect("a place");
+        assert_eq!((12, "'end' expected near '<eof>'"), (line, rest.as_str()));
+        assert!(syntax_error("no place: here").is_none());
+    }
+}

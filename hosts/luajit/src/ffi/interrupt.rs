@@ -1,0 +1,192 @@
+//! Stopping guest code from another thread.
+//!
+//! LuaJIT looks at its hook before every instruction once there is one, and,
+//! built with `LUAJIT_ENABLE_CHECKHOOK`, in each round of a compiled loop. The
+//! hook may be set "from a signal handler or another native thread"
+//! (`lj_record.c`); here that is done under a lock, and only for the call that
+//! is to stop. It raises at every instruction until the call is out, so that no
+//! `pcall` of the guest swallows it for good.
+//!
+//! `lua_sethook` changes a byte that the VM's own thread changes too, without an
+//! atomic operation on either side, so one of them may be lost: that of the
+//! hook is made good by setting it again each millisecond for as long as the
+//! call is inside.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use mlua_sys::lua51::{self as lua, lua_Debug, lua_State};
+use polyhost_bridge::CancelToken;
+use polyhost_bridge::cancel::Subscription;
+
+use super::registry;
+use super::vm::Vm;
+
+/// What other threads know of a VM.
+pub(super) struct Interrupts(Mutex<State>);
+
+struct State {
+    /// The VM's state; used while a watched call is inside alone, under the lock, for `lua_sethook`.
+    l: *mut lua_State,
+    /// Never used again.
+    last_id: u64,
+    /// The watched call whose guest code runs; 0 where it is another's.
+    current: u64,
+    /// The calls further out that are to stop when control comes back to them.
+    cancelled: Vec<u64>,
+    /// Whether the hook is set.
+    pressed: bool,
+}
+
+// SAFETY: `l` is only passed to `lua_sethook`, under the lock and while a call is inside, so that the VM is open.
+unsafe impl Send for State {}
+
+/// A call that can be interrupted; see [`Watch::begin`].
+pub(super) struct Watch {
+    id: u64,
+    outer: u64,
+    subscription: Subscription,
+}
+
+impl Interrupts {
+    pub(super) fn new(l: *mut lua_State) -> Self {
+        Interrupts(Mutex::new(State { l, last_id: 0, current: 0, cancelled: Vec::new(), pressed: false }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets guest code of another call run: one that nothing can cancel, within one that something can.
+    /// Returns what to give back to [`Interrupts::resume`].
+    pub(super) fn suspend(&self) -> u64 {
+        let mut state = self.lock();
+        state.release();
+        std::mem::take(&mut state.current)
+    }
+
+    /// Goes on with the call that [`Interrupts::suspend`] left.
+    pub(super) fn resume(self: &Arc<Self>, outer: u64) {
+        let mut state = self.lock();
+        state.release();
+        state.current = outer;
+        if state.cancelled.contains(&outer) {
+            self.stop(state);
+        }
+    }
+
+    /// Stops a call, now or when control comes back to it.
+    fn cancel(self: &Arc<Self>, id: u64) {
+        let mut state = self.lock();
+        state.cancelled.push(id);
+        if state.current == id {
+            self.stop(state);
+        }
+    }
+
+    /// Stops the current call.
+    fn stop(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        state.press();
+        let id = state.current;
+        drop(state);
+        Presser::get().add(self.clone(), id);
+    }
+}
+
+impl State {
+    fn press(&mut self) {
+        self.pressed = true;
+        // SAFETY: see `l`. Taking the hook off first makes LuaJIT write its table of instructions anew, if it was
+        // writing it itself when the hook was set before.
+        unsafe {
+            lua::lua_sethook(self.l, None, 0, 0);
+            lua::lua_sethook(self.l, Some(hook), lua::LUA_MASKCOUNT, 1);
+        }
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.pressed) {
+            // SAFETY: see `l`.
+            unsafe { lua::lua_sethook(self.l, None, 0, 0) };
+        }
+    }
+}
+
+impl Watch {
+    /// From here on `token` stops what runs in the VM, until [`Watch::end`].
+    pub(super) fn begin(vm: &Vm, token: &CancelToken) -> Watch {
+        let interrupts = vm.interrupts();
+        let (outer, id) = {
+            let mut state = interrupts.lock();
+            state.release();
+            state.last_id += 1;
+            let id = state.last_id;
+            (std::mem::replace(&mut state.current, id), id)
+        };
+        vm.watched().set(vm.watched().get() + 1);
+        let interrupts = interrupts.clone();
+        Watch { id, outer, subscription: token.on_cancel(move |_| interrupts.cancel(id)) }
+    }
+
+    /// Nothing stops the VM on behalf of this call any more.
+    pub(super) fn end(self, vm: &Vm) {
+        // The listener is done, or never runs.
+        drop(self.subscription);
+        vm.watched().set(vm.watched().get() - 1);
+        vm.interrupts().lock().cancelled.retain(|id| *id != self.id);
+        vm.interrupts().resume(self.outer);
+    }
+}
+
+unsafe extern "C-unwind" fn hook(l: *mut lua_State, _: *mut lua_Debug) {
+    // SAFETY: LuaJIT calls this where an error may be raised, with room on the stack; nothing is to be dropped.
+    unsafe {
+        lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::INTERRUPTED);
+        lua::lua_error(l);
+    }
+}
+
+/// Sets hooks again until their calls are out.
+struct Presser {
+    pressed: Mutex<Vec<(Arc<Interrupts>, u64)>>,
+    wake: Condvar,
+}
+
+const AGAIN: Duration = Duration::from_millis(1);
+
+impl Presser {
+    fn get() -> &'static Presser {
+        static PRESSER: OnceLock<&'static Presser> = OnceLock::new();
+        PRESSER.get_or_init(|| {
+            let presser: &'static Presser =
+                Box::leak(Box::new(Presser { pressed: Mutex::default(), wake: Condvar::new() }));
+            let thread = std::thread::Builder::new().name("polyhost-lua-interrupt".into());
+            // Without the thread the first press is all there is, which nearly always does.
+            let _ = thread.spawn(move || presser.run());
+            presser
+        })
+    }
+
+    fn add(&self, interrupts: Arc<Interrupts>, id: u64) {
+        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).push((interrupts, id));
+        self.wake.notify_one();
+    }
+
+    fn run(&self) {
+        let mut pressed = self.pressed.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            pressed = match pressed.is_empty() {
+                true => self.wake.wait(pressed).unwrap_or_else(PoisonError::into_inner),
+                false => self.wake.wait_timeout(pressed, AGAIN).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            pressed.retain(|(interrupts, id)| {
+                let mut state = interrupts.lock();
+                let inside = state.pressed && state.current == *id;
+                if inside {
+                    state.press();
+                }
+                inside
+            });
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One LuaJIT state with what the host knows about it.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CString, c_char, c_int};
+use std::sync::Arc;
+
+use mlua_sys::lua51::{self as lua, lua_State};
+use polyhost_bridge::{CallContext, Error, ErrorKind, Frame, Result};
+
+use super::interrupt::Interrupts;
+use super::memory::Memory;
+use super::stack::Stack;
+use super::{open, registry, traceback};
+use crate::error::Raised;
+use crate::host::{Host, Loading};
+
+/// A VM. Not for several threads at once: see [`super::Instances`].
+pub(crate) struct Vm {
+    /// The state of the main coroutine; null once closed. Its stack holds the message handler and nothing else while
+    /// no call is inside. Owned by this value.
+    main: Cell<*mut lua_State>,
+    /// The coroutine that runs now: where a call that comes back has to go on.
+    current: Cell<*mut lua_State>,
+    /// How many calls of the host are inside, one within the other.
+    depth: Cell<usize>,
+    /// How many of them can be interrupted.
+    watched: Cell<usize>,
+    /// The context of the innermost call; null outside of calls. Borrowed from the caller of [`Vm::call`], who waits.
+    cx: Cell<*const CallContext>,
+    memory: Option<Box<Memory>>,
+    interrupts: Arc<Interrupts>,
+    /// Where the last error that reached the host was raised.
+    frames: RefCell<Vec<Frame>>,
+    loading: RefCell<Option<Loading>>,
+    host: Arc<Host>,
+}
+
+unsafe extern "C-unwind" {
+    /// LuaJIT's own; mlua-sys has another of this name that checks the signature itself.
+    fn luaL_loadbufferx(
+        l: *mut lua_State,
+        text: *const c_char,
+        len: usize,
+        name: *const c_char,
+        mode: *const c_char,
+    ) -> c_int;
+}
+
+impl Vm {
+    /// A VM with its libraries and the guest library, ready to load a module.
+    pub(crate) fn open(host: Arc<Host>) -> Result<Box<Vm>> {
+        // SAFETY: makes a state that is ours alone.
+        let l = unsafe { lua::luaL_newstate() };
+        if l.is_null() {
+            return Err(Error::new(ErrorKind::Exhausted, "no memory for another LuaJIT VM"));
+        }
+        let limit = host.settings.memory_limit;
+        // SAFETY: a new state; `Drop` detaches before the box goes.
+        let memory = (limit > 0).then(|| unsafe { Memory::attach(l, limit) });
+        let vm = Box::new(Vm {
+            main: Cell::new(l),
+            current: Cell::new(l),
+            depth: Cell::new(0),
+            watched: Cell::new(0),
+            cx: Cell::new(std::ptr::null()),
+            memory,
+            interrupts: Arc::new(Interrupts::new(l)),
+            frames: RefCell::default(),
+            loading: RefCell::default(),
+            host,
+        });
+        // SAFETY: a new state; the box does not move, and `Drop` closes the state before it goes.
+        unsafe { open::libraries(l, &vm) }?;
+        Ok(vm)
+    }
+
+    /// Runs a module's text and gives what it exported. Each export's handler stays with the VM under its number.
+    pub(crate) fn load(&self, text: &[u8], chunk_name: &str) -> Result<Loading, Box<Raised>> {
+        let name = CString::new(chunk_name.replace('\0', "?")).expect("the zeros are gone");
+        self.loading.replace(Some(Loading::default()));
+        let l = self.main.get();
+        // SAFETY: our state, with room for a few values above the handler at 1. Loading raises nothing: it returns a
+        // status and a message.
+        let status = unsafe {
+            match luaL_loadbufferx(l, text.as_ptr().cast(), text.len(), name.as_ptr(), c"t".as_ptr()) {
+                lua::LUA_OK => self.protected(l, 0, 0, 1),
+                status => status,
+            }
+        };
+        let outcome = self.loading.take().unwrap_or_default();
+        if status == lua::LUA_OK {
+            return Ok(outcome);
+        }
+        Err(self.raised(l, status))
+    }
+
+    /// `lua_pcall` with the limits that guest code has.
+    ///
+    /// # Safety
+    /// As `lua_pcall`; `l` belongs to this VM.
+    #[inline]
+    pub(super) unsafe fn protected(
+        &self,
+        l: *mut lua_State,
+        arguments: c_int,
+        results: c_int,
+        handler: c_int,
+    ) -> c_int {
+        let before = self.set_strict(true);
+        // SAFETY: the caller's promise. Nothing in this frame is to be dropped.
+        let status = unsafe { lua::lua_pcall(l, arguments, results, handler) };
+        self.set_strict(before);
+        status
+    }
+
+    /// What failed with `status`: takes the error off the stack.
+    #[cold]
+    pub(super) fn raised(&self, l: *mut lua_State, status: c_int) -> Box<Raised> {
+        let frames = self.frames.take();
+        let stack = Stack::new(self, l);
+        let raised = traceback::describe(&stack, frames, status);
+        stack.pop(1);
+        if status == lua::LUA_ERRMEM {
+            // LuaJIT does not collect when an allocation is refused; without this the garbage keeps the VM failing.
+            // SAFETY: our state, outside of a protected call; no finalizer of a guest's exists that could raise.
+            unsafe { lua::lua_gc(l, lua::LUA_GCCOLLECT, 0) };
+        }
+        Box::new(raised)
+    }
+
+    #[inline]
+    pub(super) fn set_strict(&self, strict: bool) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.set_strict(strict))
+    }
+
+    /// The limit that `more` bytes would pass, where they would.
+    pub(crate) fn over_limit(&self, more: usize) -> Option<usize> {
+        self.memory.as_ref().filter(|memory| memory.is_over(more)).map(|memory| memory.limit())
+    }
+
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    pub(super) fn interrupts(&self) -> &Arc<Interrupts> {
+        &self.interrupts
+    }
+
+    pub(super) fn current(&self) -> &Cell<*mut lua_State> {
+        &self.current
+    }
+
+    pub(super) fn depth(&self) -> &Cell<usize> {
+        &self.depth
+    }
+
+    pub(super) fn watched(&self) -> &Cell<usize> {
+        &self.watched
+    }
+
+    pub(super) fn cx_cell(&self) -> &Cell<*const CallContext> {
+        &self.cx
+    }
+
+    /// The context of the call that is inside; `None` while the module loads.
+    pub(crate) fn with_cx<T>(&self, use_it: impl FnOnce(Option<&CallContext>) -> T) -> T {
+        // SAFETY: not null only during `Vm::call`, whose caller's reference it is.
+        use_it(unsafe { self.cx.get().as_ref() })
+    }
+
+    pub(super) fn frames(&self) -> &RefCell<Vec<Frame>> {
+        &self.frames
+    }
+
+    /// The exports so far, while the module loads.
+    pub(crate) fn loading(&self) -> &RefCell<Option<Loading>> {
+        &self.loading
+    }
+
+    /// Keeps the function at `at` as the handler of export `number`.
+    pub(crate) fn keep_handler(&self, stack: &Stack<'_>, at: i32, number: usize) {
+        stack.keep(at, registry::EXPORTS + number as c_int);
+    }
+
+    /// Closes the state and frees all it holds.
+    pub(super) fn close(&self) {
+        let l = self.main.replace(std::ptr::null_mut());
+        if l.is_null() {
+            return;
+        }
+        if let Some(memory) = &self.memory {
+            // SAFETY: the state that it was attached to.
+            unsafe { memory.detach(l) };
+        }
+        // SAFETY: our state, which nobody uses any more: no call is inside, and `main` is null from here on.
+        unsafe { lua::lua_close(l) };
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,58 @@
+//! What the VMs of one module share.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use polyhost_bridge::{LogLevel, LogRecord, LogSink, Services};
+
+use crate::config::Settings;
+use crate::types::Types;
+
+/// The host's side of a module: what its guest code may ask for.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// The module's name in errors and logs.
+    pub(crate) name: String,
+    /// The folder of the module's file, where it has one.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) settings: Settings,
+    pub(crate) services: Services,
+    pub(crate) log: LogSink,
+    types: Mutex<Types>,
+}
+
+/// What a module has exported while it loads, in the order in which it did.
+#[derive(Debug, Default)]
+pub(crate) struct Loading {
+    pub(crate) exports: Vec<Exported>,
+}
+
+/// An export as the guest declared it.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    pub(crate) name: String,
+    /// The guest wants bytes, whatever the types say.
+    pub(crate) raw: bool,
+    pub(crate) doc: Option<String>,
+}
+
+impl Host {
+    pub(crate) fn new(
+        name: String,
+        folder: Option<PathBuf>,
+        settings: Settings,
+        services: Services,
+        log: LogSink,
+    ) -> Self {
+        Host { name, folder, settings, services, log, types: Mutex::default() }
+    }
+
+    /// The message types that guest code has asked for so far.
+    pub(crate) fn types(&self) -> MutexGuard<'_, Types> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, target: &str, message: &str) {
+        self.log.write(&LogRecord::new(&self.name, level, target, message));
+    }
+}

@@ -1,0 +1,222 @@
+//! The native half of the guest library: what `polyhost/init.lua` and the sandbox call.
+//!
+//! Each takes its arguments from the stack, where the Lua half has put them
+//! with the right types; a guest that gets at one of these all the same does no
+//! harm with other values.
+
+use std::path::{Component, Path, PathBuf};
+
+use polyhost_bridge::{Error, LogLevel, Output};
+
+use crate::ffi::{Kind, MAX_STRING, Raise, Stack};
+use crate::host::{Exported, Host};
+
+type Native = Result<i32, Raise>;
+
+/// `export(name, raw, handler, doc)`: registers an export while the module loads.
+pub(crate) fn export(stack: &Stack<'_>) -> Native {
+    stack.set_top(4);
+    let name = text(stack, 1, "the name of an export")?;
+    check_name(&name)?;
+    let vm = stack.vm();
+    let mut loading = vm.loading().borrow_mut();
+    let Some(loading) = loading.as_mut() else {
+        let message = format!("export {name} comes too late: exports are registered while the module loads");
+        return Err(Raise::Text(message));
+    };
+    if loading.exports.iter().any(|it| it.name == name) {
+        return Err(Raise::Text(format!("there is an export {name} already")));
+    }
+    vm.keep_handler(stack, 3, loading.exports.len());
+    loading.exports.push(Exported { name, raw: stack.truth(2), doc: stack.text(4) });
+    Ok(0)
+}
+
+fn check_name(name: &str) -> Result<(), Raise> {
+    let wrong = name.is_empty() || name.len() > 1024 || name.chars().any(|c| c.is_whitespace() || c.is_control());
+    if wrong {
+        let message = format!("{name:?} is no name for an export; take pkg.Service/Method, without spaces");
+        return Err(Raise::Text(message));
+    }
+    Ok(())
+}
+
+/// `proto(file, folder)`: loads the types of a `.proto` file.
+pub(crate) fn proto(stack: &Stack<'_>) -> Native {
+    stack.set_top(2);
+    let file = text(stack, 1, "the name of a .proto file")?;
+    let host = stack.vm().host();
+    let mut folders = Vec::new();
+    if let (Some(folder), Some(module)) = (stack.text(2), &host.folder) {
+        folders.push(module.join(folder));
+    }
+    folders.extend(host.folder.clone());
+    folders.extend_from_slice(&host.settings.proto_path);
+    host.types().load(&file, &folders)?;
+    Ok(0)
+}
+
+/// `find_service(name)`: its id, and whether it takes and returns messages.
+pub(crate) fn find_service(stack: &Stack<'_>) -> Native {
+    stack.set_top(1);
+    let name = text(stack, 1, "the name of a host service")?;
+    let host = stack.vm().host();
+    let id = host.services.find(&name)?;
+    stack.push_number(f64::from(id));
+    stack.push_boolean(false);
+    Ok(2)
+}
+
+/// `call_service(id, request)`: the reply, a string for a string.
+pub(crate) fn call_service(stack: &Stack<'_>) -> Native {
+    stack.set_top(2);
+    let Some(id) = stack.number(1) else { return Err(wrong_type(stack, 1, "the id of a service", "number")) };
+    let vm = stack.vm();
+    let mut output = Output::new();
+    let outcome = stack.with_bytes(2, |request| {
+        vm.with_cx(|cx| {
+            let none = polyhost_bridge::CallContext::none();
+            vm.host().services.call(id as u32, cx.unwrap_or(&none), request, &mut output)
+        })
+    });
+    match outcome {
+        Some(outcome) => outcome?,
+        None => return Err(wrong_type(stack, 2, "a request of raw bytes", "string")),
+    }
+    push_reply(stack, &output)
+}
+
+fn push_reply(stack: &Stack<'_>, bytes: &[u8]) -> Native {
+    // Refused before it is made: it may be far larger than the VM may be.
+    if stack.vm().over_limit(bytes.len()).is_some() || bytes.len() >= MAX_STRING {
+        return Err(Raise::Memory);
+    }
+    stack.push_bytes(bytes);
+    Ok(1)
+}
+
+/// `encode(type, message)`: the message's bytes.
+pub(crate) fn encode(_stack: &Stack<'_>) -> Native {
+    Err(Raise::Text("not written yet".into()))
+}
+
+/// `decode(type, bytes)`: the message as a table.
+pub(crate) fn decode(_stack: &Stack<'_>) -> Native {
+    Err(Raise::Text("not written yet".into()))
+}
+
+/// `log(level, target, message)`.
+pub(crate) fn log(stack: &Stack<'_>) -> Native {
+    stack.set_top(3);
+    let level = text(stack, 1, "a log level")?;
+    let Some(level) = LogLevel::from_name(&level) else {
+        let message = format!("no log level {level:?}; there are trace, debug, info, warn, error");
+        return Err(Raise::Text(message));
+    };
+    let (target, message) = (stack.text(2).unwrap_or_default(), stack.text(3).unwrap_or_default());
+    stack.vm().host().log(level, &target, &message);
+    Ok(0)
+}
+
+/// `remaining()`: seconds until the deadline, or nil.
+pub(crate) fn remaining(stack: &Stack<'_>) -> Native {
+    match stack.vm().with_cx(|cx| cx.and_then(|cx| cx.remaining())) {
+        Some(left) => stack.push_number(left.as_secs_f64()),
+        None => stack.push_nil(),
+    }
+    Ok(1)
+}
+
+/// `cancelled()`: whether the call is to stop.
+pub(crate) fn cancelled(stack: &Stack<'_>) -> Native {
+    stack.push_boolean(stack.vm().with_cx(|cx| cx.is_some_and(|cx| cx.cancelled().is_some())));
+    Ok(1)
+}
+
+/// `metadata()`: a list of `{key, value}`; `metadata(key)`: the first value of that key, or nil.
+pub(crate) fn metadata(stack: &Stack<'_>) -> Native {
+    stack.set_top(1);
+    let key = stack.text(1);
+    stack.vm().with_cx(|cx| {
+        let entries = cx.map_or(&[][..], |cx| cx.metadata());
+        if let Some(key) = key {
+            match entries.iter().find(|(it, _)| *it == key) {
+                Some((_, value)) => stack.push_bytes(value.as_bytes()),
+                None => stack.push_nil(),
+            }
+            return;
+        }
+        stack.push_table(entries.len(), 0);
+        let list = stack.top();
+        for (index, (key, value)) in (1..).zip(entries) {
+            stack.push_table(2, 0);
+            let pair = stack.top();
+            for (index, text) in [(1, key), (2, value)] {
+                stack.push_bytes(text.as_bytes());
+                stack.set_index(pair, index);
+            }
+            stack.set_index(list, index);
+        }
+    });
+    Ok(1)
+}
+
+/// `find_module(name)`: the text and the chunk name of the Lua file that `require` takes for it; or nil and where it
+/// was looked for.
+pub(crate) fn find_module(stack: &Stack<'_>) -> Native {
+    stack.set_top(1);
+    let name = text(stack, 1, "the name of a Lua module")?;
+    let host = stack.vm().host();
+    let relative: PathBuf = name.split('.').collect();
+    let plain = !name.is_empty() && relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if !plain {
+        return Err(Raise::Text(format!("{name:?} is no name of a Lua module")));
+    }
+    let mut looked = Vec::new();
+    for folder in folders(host) {
+        for file in [folder.join(&relative).with_extension("lua"), folder.join(&relative).join("init.lua")] {
+            match std::fs::read(&file) {
+                Ok(content) => {
+                    push_reply(stack, &content)?;
+                    stack.push_bytes(format!("@{}", file.display()).as_bytes());
+                    return Ok(2);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => looked.push(file.display().to_string()),
+                Err(e) => looked.push(format!("{} ({e})", file.display())),
+            }
+        }
+    }
+    stack.push_nil();
+    stack.push_bytes(looked.join("\n\t").as_bytes());
+    Ok(2)
+}
+
+fn folders(host: &Host) -> impl Iterator<Item = &Path> {
+    host.folder.iter().chain(&host.settings.path).map(PathBuf::as_path)
+}
+
+/// The error that stands for a failure of the host in Lua: a table with the code, one line, and the report, which goes
+/// back to the host when the error reaches it.
+pub(crate) fn push_error(stack: &Stack<'_>, error: &Error) {
+    stack.push_table(0, 4);
+    let table = stack.top();
+    let message = error.to_string();
+    let report = error.to_report();
+    for (key, value) in [("code", error.code().name().as_bytes()), ("message", message.as_bytes()), ("report", &report)]
+    {
+        stack.push_bytes(value);
+        stack.set_field(table, key);
+    }
+    stack.make_error();
+}
+
+fn text(stack: &Stack<'_>, at: i32, what: &str) -> Result<String, Raise> {
+    stack.text(at).ok_or_else(|| wrong_type(stack, at, what, "string"))
+}
+
+#[cold]
+fn wrong_type(stack: &Stack<'_>, at: i32, what: &str, wanted: &str) -> Raise {
+    let got = stack.kind(at);
+    let got = if got == Kind::None { Kind::Nil } else { got };
+    Raise::Text(format!("{what} has to be a {wanted}, not a {}", got.name()))
+}

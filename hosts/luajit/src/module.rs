@@ -1,0 +1,180 @@
+//! A loaded Lua file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use polyhost_bridge::{
+    Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result, UnloadVerdict,
+    no_such_export,
+};
+
+use crate::config::Settings;
+use crate::error;
+use crate::ffi::{Instances, Vm};
+use crate::function::LuaFunction;
+use crate::host::{Exported, Host};
+use crate::pool::Names;
+
+/// A Lua module: one or several VMs that have loaded the same text.
+pub struct LuaModule(Arc<Loaded>);
+
+/// What a module and its functions share.
+pub(crate) struct Loaded {
+    pub(crate) host: Arc<Host>,
+    /// Sorted by name.
+    pub(crate) exports: Vec<Export>,
+    /// The handler's number in each VM, for each export.
+    numbers: Vec<usize>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) instances: Instances,
+    descriptors: Option<Vec<u8>>,
+}
+
+impl LuaModule {
+    pub(crate) fn load(source: &ModuleSource, options: &LoadOptions, settings: Settings) -> Result<LuaModule> {
+        let script = Script::read(source)?;
+        let name = options.name.clone().unwrap_or_else(|| source.display());
+        let instances = settings.instances;
+        let wait = settings.wait;
+        let host =
+            Arc::new(Host::new(name, script.folder.clone(), settings, options.services.clone(), options.log.clone()));
+        let (first, mut exported) = open(&host, &script)?;
+        let mut vms = vec![first];
+        for _ in 1..instances {
+            let (vm, again) = open(&host, &script)?;
+            let names = |list: &[Exported]| list.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+            if names(&again) != names(&exported) {
+                return Err(instances_differ(&host.name));
+            }
+            vms.push(vm);
+        }
+        // Handlers keep the numbers in which they were registered.
+        let mut numbers: Vec<_> = (0..exported.len()).collect();
+        numbers.sort_by(|a, b| exported[*a].name.cmp(&exported[*b].name));
+        exported.sort_by(|a, b| a.name.cmp(&b.name));
+        let exports = exported.iter().map(|it| export(&host, it)).collect();
+        let descriptors = host.types().descriptors();
+        let instances = Instances::new(vms, wait);
+        Ok(LuaModule(Arc::new(Loaded { host, exports, numbers, lifecycle: Arc::default(), instances, descriptors })))
+    }
+
+    /// Refuses new calls.
+    pub(crate) fn close(&self) {
+        self.0.lifecycle.close();
+    }
+
+    /// Waits for the calls inside and returns how many are left.
+    pub(crate) fn drain(&self, grace: Duration) -> usize {
+        self.0.lifecycle.drain(grace)
+    }
+}
+
+/// A VM with the script loaded, and what it exported, by name.
+fn open(host: &Arc<Host>, script: &Script) -> Result<(Box<Vm>, Vec<Exported>)> {
+    let limit = host.settings.memory_limit;
+    let vm = Vm::open(host.clone())?;
+    let exports = vm
+        .load(&script.text, &script.chunk_name())
+        .map_err(|raised| error::in_load(&script.name, limit, raised).with("module", &host.name))?
+        .exports;
+    Ok((vm, exports))
+}
+
+fn export(_host: &Host, exported: &Exported) -> Export {
+    Export::bytes(&exported.name).with_doc(exported.doc.clone().unwrap_or_default())
+}
+
+impl Names for Loaded {
+    fn name(&self, call: usize) -> &str {
+        self.exports.get(call).map_or("?", Export::name)
+    }
+}
+
+impl Module for LuaModule {
+    fn name(&self) -> &str {
+        &self.0.host.name
+    }
+
+    fn exports(&self) -> &[Export] {
+        &self.0.exports
+    }
+
+    fn descriptors(&self) -> Option<&[u8]> {
+        self.0.descriptors.as_deref()
+    }
+
+    fn function(&self, name: &str) -> Result<Arc<dyn Function>> {
+        if self.0.lifecycle.is_closed() {
+            let message = "the module is unloaded; load it again";
+            return Err(Error::new(ErrorKind::Closed, message).with("module", self.name()));
+        }
+        match self.0.exports.iter().position(|it| it.name() == name) {
+            Some(place) => Ok(Arc::new(LuaFunction::new(self.0.clone(), place, self.0.numbers[place]))),
+            None => Err(no_such_export(self.name(), self.exports(), name)),
+        }
+    }
+
+    fn unload(&self, grace: Duration) -> UnloadVerdict {
+        self.close();
+        let inside = self.drain(grace);
+        if inside > 0 {
+            return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
+        }
+        match self.0.instances.close() {
+            true => UnloadVerdict::Unloaded,
+            false => UnloadVerdict::StillAlive { what: vec!["the call that unloads it is inside itself".into()] },
+        }
+    }
+}
+
+impl fmt::Debug for LuaModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exports: Vec<_> = self.0.exports.iter().map(Export::name).collect();
+        f.debug_struct("LuaModule").field("name", &self.name()).field("exports", &exports).finish_non_exhaustive()
+    }
+}
+
+/// The text of a module and where it is from.
+struct Script {
+    /// As it stands in stack traces.
+    name: String,
+    folder: Option<PathBuf>,
+    text: Vec<u8>,
+}
+
+impl Script {
+    fn read(source: &ModuleSource) -> Result<Script> {
+        match source {
+            ModuleSource::Path(path) => Script::read_file(path),
+            ModuleSource::Text { name, text } => {
+                Ok(Script { name: name.clone(), folder: None, text: text.clone().into_bytes() })
+            }
+            _ => Err(Error::new(ErrorKind::Unsupported, "Lua modules are files, by path, or source text")),
+        }
+    }
+
+    fn read_file(path: &Path) -> Result<Script> {
+        let file = if path.is_dir() { path.join("init.lua") } else { path.to_owned() };
+        let name = file.display().to_string();
+        let text = std::fs::read(&file).map_err(|e| {
+            let found = std::env::current_dir().map_or(String::new(), |folder| format!(", from {}", folder.display()));
+            Error::new(ErrorKind::Load, format!("no Lua file {name}{found}: {e}")).caused_by(e)
+        })?;
+        // An empty parent is the current folder.
+        let folder = file.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        Ok(Script { name, folder: folder.map(Path::to_owned), text })
+    }
+
+    /// How Lua is told: `@` marks a file's name, which is shown as it is.
+    fn chunk_name(&self) -> String {
+        format!("@{}", self.name)
+    }
+}
+
+#[cold]
+fn instances_differ(module: &str) -> Error {
+    let message = format!("the instances of {module} export different things; export the same at every load");
+    Error::new(ErrorKind::Load, message)
+}

@@ -1,0 +1,123 @@
+//! The runtime: LuaJIT, linked into this program.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo};
+
+use crate::config::{LuaJitConfig, Settings};
+use crate::error;
+use crate::ffi;
+use crate::module::LuaModule;
+
+/// Loads Lua modules, each into VMs of its own.
+///
+/// Any number of them may live in one process; nothing is shared between them.
+pub struct LuaJit {
+    info: RuntimeInfo,
+    config: LuaJitConfig,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    /// What to unload at shutdown.
+    modules: Vec<Weak<LuaModule>>,
+}
+
+impl LuaJit {
+    /// A runtime whose modules are limited as `config` says.
+    ///
+    /// ```
+    /// use polyhost_bridge::{CallContext, LoadOptions, ModuleSource, Output, Runtime};
+    /// use polyhost_luajit::{LuaJit, LuaJitConfig};
+    ///
+    /// let lua = LuaJit::start(LuaJitConfig::new().memory_limit(64 << 20));
+    /// let text = r#"
+    ///     local polyhost = require "polyhost"
+    ///     polyhost.export("shout/Upper", function(request)
+    ///         return request:upper()
+    ///     end)
+    /// "#;
+    /// let source = ModuleSource::Text { name: "shout.lua".into(), text: text.into() };
+    /// let module = lua.load(&source, &LoadOptions::new())?;
+    /// let mut output = Output::new();
+    /// module.function("shout/Upper")?.call(&CallContext::none(), b"hello", &mut output)?;
+    /// assert_eq!(b"HELLO", output.as_slice());
+    /// # Ok::<_, polyhost_bridge::Error>(())
+    /// ```
+    pub fn start(config: LuaJitConfig) -> Arc<LuaJit> {
+        let info = RuntimeInfo::new("lua", "LuaJIT", ffi::VERSION);
+        Arc::new(LuaJit { info, config, state: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, unless the runtime is shut down.
+    fn open(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if state.closed { Err(error::shut_down()) } else { Ok(state) }
+    }
+}
+
+impl Runtime for LuaJit {
+    fn info(&self) -> &RuntimeInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // Neither PARALLEL nor CONCURRENT_WAIT: one VM runs one call at a time; more instances do both.
+        [
+            Capabilities::INTERRUPT,
+            Capabilities::MEMORY_LIMIT,
+            Capabilities::UNLOAD,
+            Capabilities::SOURCE_TEXT,
+            Capabilities::STACK_GUARD,
+        ]
+        .into_iter()
+        .fold(Capabilities::INSTANCES, Capabilities::with)
+    }
+
+    fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
+        drop(self.open()?);
+        let settings = Settings::of(&self.config, options)?;
+        let module = Arc::new(LuaModule::load(source, options, settings)?);
+        let mut state = self.open()?;
+        state.modules.retain(|module| module.strong_count() > 0);
+        state.modules.push(Arc::downgrade(&module));
+        Ok(module)
+    }
+
+    fn shutdown(&self, grace: Duration) -> Result<()> {
+        let modules: Vec<_> = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.modules.iter().filter_map(Weak::upgrade).collect()
+        };
+        // Each refuses calls before the first is waited for.
+        modules.iter().for_each(|module| module.close());
+        let end = Instant::now().checked_add(grace);
+        for module in &modules {
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let inside = module.drain(left);
+            if inside > 0 {
+                return Err(error::busy(module.name(), inside));
+            }
+            module.unload(Duration::ZERO);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LuaJit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LuaJit")
+            .field("version", &self.info.version)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
