@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
-use polyhost_toolchain::setup::{Error, Project, Result, cargo_config, dotnet, guests, python, report, roslyn};
+use polyhost_toolchain::setup::{Error, Project, Result, cargo_config, dotnet, guests, lua, python, report, roslyn};
 
 const HELP: &str = "\
 Gets what a checkout of Polyhost needs onto the machine. It can be run again at any time.
@@ -88,6 +88,8 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
     }
     if arguments.asked("all") {
         tally.add("luajit", project.c_compiler());
+        let ready = |path: PathBuf| format!("Lua library for the demo, {}", path.display());
+        tally.add("markdown.lua", lua::ensure(project).map(ready));
     }
     cargo_config::write(project)?;
     if let Some(Dotnet(root)) = root

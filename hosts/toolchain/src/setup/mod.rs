@@ -6,12 +6,14 @@
 pub mod cargo_config;
 pub mod dotnet;
 pub mod guests;
+pub mod lua;
 pub mod nuget;
 pub mod protobuf;
 pub mod python;
 pub mod report;
 pub mod roslyn;
 
+mod apt;
 mod files;
 mod npm;
 mod project;

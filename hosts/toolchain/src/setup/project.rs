@@ -53,6 +53,11 @@ impl Project {
         self.root.join(".venv")
     }
 
+    /// The Lua library that the demo hosts, `.lua`.
+    pub fn lua(&self) -> PathBuf {
+        self.root.join(".lua")
+    }
+
     /// Where built C# guests go, one folder for each project: `target/guests`.
     ///
     /// It does not follow `CARGO_TARGET_DIR`: two checkouts that share a build folder may have got their guests from
