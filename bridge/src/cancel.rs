@@ -48,8 +48,9 @@ struct Token {
     listeners: Mutex<Listeners>,
     /// Woken when a listener has run.
     ran: Condvar,
-    /// Keeps this child on its parents' lists; dropped with the child.
-    _parents: Vec<Subscription>,
+    /// Keeps this child on its parents' lists, and the parents alive: a deadline holds its token weakly, so a parent
+    /// that nobody else has would never fire.
+    _parents: Vec<(Subscription, CancelToken)>,
 }
 
 #[derive(Default)]
@@ -85,11 +86,12 @@ impl CancelToken {
         let child = CancelToken(Arc::new_cyclic(|child: &Weak<Token>| {
             let subscribe = |parent: &&CancelToken| {
                 let child = child.clone();
-                parent.subscribe(move |reason| {
+                let subscription = parent.subscribe(move |reason| {
                     if let Some(child) = child.upgrade() {
                         CancelToken(child).fire(reason);
                     }
-                })
+                });
+                (subscription, (*parent).clone())
             };
             Token::new(parents.iter().map(subscribe).collect())
         }));
@@ -143,7 +145,7 @@ impl CancelToken {
         listeners.next += 1;
         let id = listeners.next;
         listeners.list.push((id, Box::new(listener)));
-        Subscription { token: Arc::downgrade(&self.0), id }
+        Subscription { token: self.0.clone(), id }
     }
 
     fn fire(&self, reason: CancelReason) {
@@ -158,7 +160,7 @@ impl CancelToken {
 }
 
 impl Token {
-    fn new(parents: Vec<Subscription>) -> Self {
+    fn new(parents: Vec<(Subscription, CancelToken)>) -> Self {
         Token { state: AtomicU8::new(LIVE), listeners: Mutex::default(), ran: Condvar::new(), _parents: parents }
     }
 
@@ -203,13 +205,14 @@ impl fmt::Debug for CancelToken {
 /// A listener's place on a token's list; see [`CancelToken::on_cancel`].
 #[must_use = "dropping it takes the listener off"]
 pub struct Subscription {
-    token: Weak<Token>,
+    /// Strong: a child outlives nothing that its parents' deadlines could still do to it.
+    token: Arc<Token>,
     id: u64,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let Some(token) = self.token.upgrade() else { return };
+        let token = &self.token;
         let me = std::thread::current().id();
         let mut listeners = token.lock();
         let at = listeners.list.iter().position(|(it, _)| *it == self.id);
@@ -357,6 +360,24 @@ mod tests {
         assert_eq!(Some(CancelReason::Cancelled), grandchild.reason());
         parent.cancel();
         assert_eq!(Some(CancelReason::Cancelled), parent.child().reason());
+    }
+
+    #[test]
+    fn a_child_keeps_the_deadline_of_a_parent_that_nobody_else_holds() {
+        let parent = CancelToken::with_deadline(Instant::now() + Duration::from_millis(5));
+        let child = parent.child();
+        drop(parent);
+        let (sender, receiver) = mpsc::channel();
+        let _subscription = child.on_cancel(move |reason| sender.send(reason).expect("the test waits"));
+        assert_eq!(Ok(CancelReason::DeadlineExceeded), receiver.recv());
+    }
+
+    #[test]
+    fn a_parent_that_only_its_child_knows_still_expires() {
+        let child = CancelToken::with_deadline(Instant::now() + Duration::from_millis(5)).child();
+        let (sender, receiver) = mpsc::channel();
+        let _subscription = child.on_cancel(move |reason| sender.send(reason).expect("the test waits"));
+        assert_eq!(Ok(CancelReason::DeadlineExceeded), receiver.recv());
     }
 
     #[test]
