@@ -154,11 +154,20 @@ pub unsafe fn call(
     let state = frame.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let outcome = output.check();
     if status == OK && outcome.is_ok() {
+        if let Some(state) = state {
+            forget_state(state);
+        }
         return Ok(());
     }
     output.truncate(before);
     outcome?;
     Err(failure(cx, status, state))
+}
+
+/// Out of the way of the calls that have none.
+#[cold]
+fn forget_state(state: Box<State>) {
+    drop(state);
 }
 
 /// Calls one of the guest's functions that are not exports (`open`, `close`) with a call frame of its own.

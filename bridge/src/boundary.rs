@@ -26,7 +26,8 @@ pub fn panic_error(payload: Box<dyn Any + Send>) -> Error {
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned());
-    // A payload may panic again while it is dropped; that must not escape either.
+    // A payload may panic again while it is dropped; that must not escape either. The second payload is leaked:
+    // there is no end to this otherwise.
     if let Err(second) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
         std::mem::forget(second);
     }
@@ -34,11 +35,11 @@ pub fn panic_error(payload: Box<dyn Any + Send>) -> Error {
     Error::new(ErrorKind::Internal, format!("host code panicked: {text}"))
 }
 
-/// The reader's half of an asymmetric barrier: stops the compiler, and the processor where
+/// The reader's half of an asymmetric barrier: stops the compiler, and the processor where it is not light, because
 /// [`barrier_everywhere`] can't reach it.
 #[inline]
-pub(crate) fn light_barrier() {
-    if expedited() {
+pub(crate) fn light_barrier(light: bool) {
+    if light {
         compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);
@@ -48,14 +49,13 @@ pub(crate) fn light_barrier() {
 /// The writer's half: after it, every thread of the process has passed a full barrier.
 pub(crate) fn barrier_everywhere() {
     fence(Ordering::SeqCst);
-    if expedited() {
+    if is_light() {
         membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
     }
 }
 
 /// Whether the kernel does the readers' barrier for them: membarrier(2), Linux 4.14 and later.
-#[inline]
-fn expedited() -> bool {
+pub(crate) fn is_light() -> bool {
     static EXPEDITED: OnceLock<bool> = OnceLock::new();
     *EXPEDITED.get_or_init(|| membarrier(MEMBARRIER_REGISTER_PRIVATE_EXPEDITED))
 }

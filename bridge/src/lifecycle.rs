@@ -31,32 +31,66 @@ pub struct Lifecycle {
     left: Condvar,
 }
 
-/// What one thread is inside of, outermost first. Written by that thread alone.
+/// What one thread is inside of, outermost first. Written by that thread alone. Never freed: the next thread gets it.
 struct Slots {
     inside: [AtomicPtr<Lifecycle>; MAX_DEPTH],
 }
 
-static THREADS: Mutex<Vec<Arc<Slots>>> = Mutex::new(Vec::new());
-
-thread_local! {
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static MINE: OwnSlots = OwnSlots::register();
+/// All there are, and those that no thread has at the moment.
+#[derive(Default)]
+struct Threads {
+    all: Vec<&'static Slots>,
+    free: Vec<&'static Slots>,
 }
 
-struct OwnSlots(Arc<Slots>);
+static THREADS: Mutex<Threads> = Mutex::new(Threads { all: Vec::new(), free: Vec::new() });
 
-impl OwnSlots {
+thread_local! {
+    /// Without a destructor, so that asking is one load.
+    static HERE: Here = const { Here { light: Cell::new(None), slots: Cell::new(None), depth: Cell::new(0) } };
+    /// Gives the slots back at the thread's end.
+    static OWNED: Owned = const { Owned };
+}
+
+struct Here {
+    /// The slots, where a light barrier will do for them.
+    light: Cell<Option<&'static Slots>>,
+    slots: Cell<Option<&'static Slots>>,
+    depth: Cell<usize>,
+}
+
+struct Owned;
+
+impl Here {
+    /// The thread's slots; nothing during its last destructors, when nobody would take them back.
     #[cold]
-    fn register() -> Self {
-        let slots = Arc::new(Slots { inside: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH] });
-        THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(slots.clone());
-        OwnSlots(slots)
+    fn slots(&self) -> Option<&'static Slots> {
+        if let Some(slots) = self.slots.get() {
+            return Some(slots);
+        }
+        OWNED.try_with(|_| ()).ok()?;
+        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = threads.free.pop().unwrap_or_else(|| {
+            let new = Slots { inside: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH] };
+            let slots: &'static Slots = Box::leak(Box::new(new));
+            threads.all.push(slots);
+            slots
+        });
+        self.slots.set(Some(slots));
+        self.light.set(Some(slots).filter(|_| boundary::is_light()));
+        Some(slots)
     }
 }
 
-impl Drop for OwnSlots {
+impl Drop for Owned {
     fn drop(&mut self) {
-        THREADS.lock().unwrap_or_else(PoisonError::into_inner).retain(|slots| !Arc::ptr_eq(slots, &self.0));
+        let slots = HERE.with(|here| {
+            here.light.set(None);
+            here.slots.take()
+        });
+        if let Some(slots) = slots {
+            THREADS.lock().unwrap_or_else(PoisonError::into_inner).free.push(slots);
+        }
     }
 }
 
@@ -73,21 +107,17 @@ impl Lifecycle {
     /// - [`ErrorKind::Exhausted`] where calls on this thread are [`MAX_DEPTH`] deep.
     #[inline]
     pub fn enter(&self) -> Result<Entered<'_>> {
-        let depth = DEPTH.get();
+        let (depth, light) = HERE.with(|here| (here.depth.get(), here.light.get()));
         if depth >= MAX_DEPTH {
             return Err(too_deep());
         }
-        // During a thread's last destructors there is no place to say that we are inside.
-        let entered = MINE.try_with(|mine| {
-            mine.0.inside[depth].store(std::ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
-        });
-        if entered.is_err() {
-            return Err(Error::new(ErrorKind::Closed, "this thread is ending and can make no more calls"));
-        }
-        DEPTH.set(depth + 1);
-        let guard = Entered { lifecycle: self, depth, _thread: PhantomData };
+        let Some(slots) = light.or_else(|| HERE.with(Here::slots)) else { return Err(ending()) };
+        let slot = &slots.inside[depth];
+        slot.store(std::ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
+        HERE.with(|here| here.depth.set(depth + 1));
+        let guard = Entered { lifecycle: self, slot, depth, _thread: PhantomData };
         // Pairs with the barrier in `drain`: either we see `closed`, or the closer sees us.
-        boundary::light_barrier();
+        boundary::light_barrier(light.is_some());
         if self.closed.load(Ordering::Relaxed) {
             drop(guard);
             return Err(closed());
@@ -141,9 +171,9 @@ impl Lifecycle {
 
     /// How many calls are inside, those of this thread left out.
     pub fn inside(&self) -> usize {
-        let mine = MINE.try_with(|mine| Arc::as_ptr(&mine.0)).unwrap_or(std::ptr::null());
+        let mine = HERE.with(|here| here.slots.get()).map_or(std::ptr::null(), std::ptr::from_ref);
         let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_others = threads.iter().filter(|slots| Arc::as_ptr(slots) != mine);
+        let of_others = threads.all.iter().filter(|slots| !std::ptr::eq(**slots, mine));
         let on_threads: usize = of_others
             .map(|slots| {
                 let here = |slot: &&AtomicPtr<Lifecycle>| std::ptr::eq(slot.load(Ordering::Acquire), self);
@@ -172,6 +202,7 @@ impl fmt::Debug for Lifecycle {
 #[must_use = "the call is inside as long as this lives"]
 pub struct Entered<'a> {
     lifecycle: &'a Lifecycle,
+    slot: &'static AtomicPtr<Lifecycle>,
     depth: usize,
     /// Neither Send nor Sync: the slot belongs to this thread.
     _thread: PhantomData<*const ()>,
@@ -180,11 +211,12 @@ pub struct Entered<'a> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        let _ = MINE.try_with(|mine| {
-            mine.0.inside[self.depth].store(std::ptr::null_mut(), Ordering::Release);
+        self.slot.store(std::ptr::null_mut(), Ordering::Release);
+        let light = HERE.with(|here| {
+            here.depth.set(self.depth);
+            here.light.get().is_some()
         });
-        DEPTH.set(self.depth);
-        boundary::light_barrier();
+        boundary::light_barrier(light);
         if self.lifecycle.closed.load(Ordering::Relaxed) {
             self.lifecycle.tell_left();
         }
@@ -209,6 +241,11 @@ impl Drop for Suspended {
 #[cold]
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the module is unloaded or being unloaded; load it again")
+}
+
+#[cold]
+fn ending() -> Error {
+    Error::new(ErrorKind::Closed, "this thread is ending and can make no more calls")
 }
 
 #[cold]

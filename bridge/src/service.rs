@@ -109,3 +109,65 @@ impl Services {
 fn failed(name: &str, cause: Error) -> Error {
     Error::new(ErrorKind::Service, format!("host service {name} failed: {cause}")).caused_by(cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::Export;
+
+    #[derive(Debug)]
+    struct Fails(Export);
+
+    impl Function for Fails {
+        fn export(&self) -> &Export {
+            &self.0
+        }
+
+        fn call(&self, _: &CallContext, input: &[u8], _: &mut Output) -> Result<()> {
+            match input {
+                b"panic" => panic!("as told"),
+                _ => Err(Error::status(crate::error::Code::Aborted, "as told")),
+            }
+        }
+    }
+
+    fn services() -> Services {
+        let mut services = Services::new();
+        services.add(Arc::new(Fails(Export::bytes("a/B")))).expect("the first of its name");
+        services
+    }
+
+    #[test]
+    fn a_name_is_taken_once() {
+        let error = services().add(Arc::new(Fails(Export::bytes("a/B")))).expect_err("taken");
+        assert_eq!(ErrorKind::Config, error.kind());
+    }
+
+    #[test]
+    fn failures_and_panics_come_back_as_the_cause() {
+        let services = services();
+        let id = services.find("a/B").expect("it is there");
+        let call = |input: &[u8]| {
+            let error = services.call(id, &CallContext::none(), input, &mut Output::new()).expect_err("it fails");
+            assert_eq!(ErrorKind::Service, error.kind());
+            (error.code(), error.inner_error().expect("a cause").to_string())
+        };
+        assert_eq!((crate::error::Code::Aborted, "ABORTED: as told".to_owned()), call(b""));
+        assert_eq!((crate::error::Code::Internal, "host code panicked: as told".to_owned()), call(b"panic"));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = services().find("c/D").expect_err("unknown");
+        assert_eq!("host service c/D failed: no host service c/D; there are: a/B", error.to_string());
+    }
+
+    #[test]
+    fn a_cancelled_call_calls_nothing() {
+        let token = crate::CancelToken::new();
+        token.cancel();
+        let cx = CallContext::none().with_cancel(&token);
+        let error = services().call(0, &cx, b"panic", &mut Output::new()).expect_err("cancelled");
+        assert_eq!(ErrorKind::Cancelled, error.kind());
+    }
+}

@@ -84,9 +84,8 @@ impl Workers {
         }
         if state.threads < pool.config.threads {
             state.threads += 1;
-            state.queue.push_back(Box::new(job));
             drop(state);
-            return self.start_thread();
+            return self.start_thread(Box::new(job));
         }
         if state.queue.len() - state.idle >= pool.config.queue {
             return Err(self.exhausted());
@@ -95,22 +94,22 @@ impl Workers {
         Ok(())
     }
 
-    fn start_thread(&self) -> Result<()> {
+    fn start_thread(&self, job: Job) -> Result<()> {
         let pool = self.0.clone();
+        // In a slot, so that it is not lost where no thread starts.
+        let first = Arc::new(Mutex::new(Some(job)));
+        let taken = first.clone();
         let started = std::thread::Builder::new()
             .name("polyhost-worker".into())
             .stack_size(self.0.config.stack_size)
-            .spawn(move || pool.run());
+            .spawn(move || pool.run(take(&taken)));
         let Err(error) = started else { return Ok(()) };
         let mut state = self.0.lock();
         state.threads -= 1;
-        if state.threads > 0 {
-            // The job stays in the queue for one of the others.
+        if state.threads > 0 && state.queue.len() < self.0.config.queue {
+            state.queue.extend(take(&first));
             return Ok(());
         }
-        let job = state.queue.pop_back();
-        drop(state);
-        drop(job);
         Err(Error::new(ErrorKind::Exhausted, "no worker thread can be started").caused_by(error))
     }
 
@@ -127,10 +126,11 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
+    fn run(&self, first: Option<Job>) {
+        let mut next = first;
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(job) = next.take().or_else(|| state.queue.pop_front()) {
                 drop(state);
                 let outcome = boundary::enter(|| {
                     job();
@@ -153,6 +153,10 @@ impl Pool {
             }
         }
     }
+}
+
+fn take(slot: &Mutex<Option<Job>>) -> Option<Job> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl fmt::Debug for Workers {
@@ -255,5 +259,143 @@ impl Drop for Reply {
         if let Some(token) = self.token.take() {
             token.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::Export;
+    use std::sync::Barrier;
+    use std::sync::mpsc;
+    use std::task::Waker;
+
+    /// A function that does what the test says.
+    struct Does<F>(Export, F);
+
+    impl<F> fmt::Debug for Does<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+
+    impl<F: Fn(&CallContext, &[u8]) -> Result<Vec<u8>> + Send + Sync + 'static> Function for Does<F> {
+        fn export(&self) -> &Export {
+            &self.0
+        }
+
+        fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
+            output.write(&(self.1)(cx, input)?)
+        }
+    }
+
+    fn does(run: impl Fn(&CallContext, &[u8]) -> Result<Vec<u8>> + Send + Sync + 'static) -> Arc<dyn Function> {
+        Arc::new(Does(Export::bytes("test"), run))
+    }
+
+    fn wait<T>(mut future: BoxFuture<'_, T>) -> T {
+        let (sender, receiver) = mpsc::channel();
+        struct Wake(mpsc::Sender<()>);
+        impl std::task::Wake for Wake {
+            fn wake(self: Arc<Self>) {
+                let _ = self.0.send(());
+            }
+        }
+        let waker = Waker::from(Arc::new(Wake(sender)));
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return value;
+            }
+            receiver.recv().expect("the waker is alive");
+        }
+    }
+
+    fn small(threads: usize, queue: usize) -> Workers {
+        Workers::new(WorkersConfig { threads, queue, ..WorkersConfig::default() })
+    }
+
+    #[test]
+    fn calls_that_wait_for_each_other_all_get_a_thread() {
+        let barrier = Arc::new(Barrier::new(16));
+        let function = does(move |_, input| {
+            barrier.wait();
+            Ok(input.to_vec())
+        });
+        let workers = small(16, 0);
+        let futures: Vec<_> = (0..16u8)
+            .map(|i| call_async(&workers, function.clone(), CallContext::none(), Bytes::from(vec![i])))
+            .collect();
+        for (i, future) in futures.into_iter().enumerate() {
+            assert_eq!(vec![i as u8], wait(future).expect("an answer"));
+        }
+    }
+
+    #[test]
+    fn a_full_pool_refuses_and_recovers() {
+        let (go, gone) = mpsc::channel::<()>();
+        let gone = Mutex::new(gone);
+        let function = does(move |_, _| {
+            gone.lock().expect("one at a time").recv().expect("the test says go");
+            Ok(vec![])
+        });
+        let workers = small(1, 1);
+        let call = || call_async(&workers, function.clone(), CallContext::none(), Bytes::new());
+        let (first, second) = (call(), call());
+        assert_eq!(ErrorKind::Exhausted, wait(call()).expect_err("full").kind());
+        go.send(()).expect("a call waits");
+        go.send(()).expect("a call waits");
+        wait(first).expect("an answer");
+        wait(second).expect("an answer");
+    }
+
+    #[test]
+    fn answers_at_the_deadline_while_the_guest_goes_on() {
+        let (go, gone) = mpsc::channel::<()>();
+        let (out, is_out) = mpsc::channel();
+        let gone = Mutex::new(gone);
+        let function = does(move |_, _| {
+            gone.lock().expect("one at a time").recv().expect("the test says go");
+            out.send(()).expect("the test waits");
+            Ok(vec![])
+        });
+        let workers = small(1, 1);
+        let cx = CallContext::none().with_timeout(Duration::from_millis(5));
+        let error = wait(call_async(&workers, function, cx, Bytes::new())).expect_err("out of time");
+        assert_eq!(ErrorKind::DeadlineExceeded, error.kind());
+        go.send(()).expect("the guest is still in");
+        is_out.recv().expect("the guest came out");
+    }
+
+    #[test]
+    fn dropping_the_future_cancels_that_call_alone() {
+        let (sender, cancelled) = mpsc::channel();
+        let (entered, is_in) = mpsc::channel();
+        let function = does(move |cx, _| {
+            let sender = sender.clone();
+            let token = cx.token().expect("call_async makes one");
+            let (wake, woken) = mpsc::channel();
+            let _subscription = token.on_cancel(move |_| wake.send(()).expect("the call waits"));
+            entered.send(()).expect("the test waits");
+            woken.recv().expect("the listener is kept");
+            sender.send(cx.cancelled()).expect("the test waits");
+            Ok(vec![])
+        });
+        let token = CancelToken::new();
+        let cx = CallContext::none().with_cancel(&token);
+        let future = call_async(&small(1, 1), function, cx, Bytes::new());
+        is_in.recv().expect("the guest is in");
+        drop(future);
+        assert!(cancelled.recv().expect("the guest saw it").is_some());
+        assert_eq!(None, token.reason());
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_thread_goes_on() {
+        let function = does(|_, input| if input.is_empty() { panic!("as told") } else { Ok(vec![1]) });
+        let workers = small(1, 8);
+        let call =
+            |input: &'static [u8]| wait(call_async(&workers, function.clone(), CallContext::none(), input.into()));
+        assert_eq!("host code panicked: as told", call(b"").expect_err("a panic").message());
+        assert_eq!(vec![1], call(b"x").expect("an answer"));
     }
 }
