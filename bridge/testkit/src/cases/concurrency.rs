@@ -1,0 +1,230 @@
+//! Many calls at a time.
+
+use std::io::{Read, Write, pipe};
+use std::sync::{Arc, Mutex, mpsc};
+
+use polyhost_bridge::{CallContext, CancelToken, Capabilities, ErrorKind, LoadOptions, Module, Services};
+use polyhost_proto::conformance::v1::{AddRequest, AllTypes, FailRequest};
+use prost::Message;
+
+use super::{ADD, CALL_SERVICE, ECHO, ECHO_ASYNC, FAIL, RAW_ECHO, SPIN, expect_kind, function, service_request};
+use crate::case::{Case, Cx, case};
+use crate::meeting::Meeting;
+use crate::subject::service;
+
+const N: usize = 16;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case("concurrency::calls_that_wait_for_each_other_in_a_service_all_arrive")
+            .needs(Capabilities::CONCURRENT_WAIT)
+            .run(|cx| meet(cx, 1)),
+        case("concurrency::calls_into_instances_that_wait_for_each_other_all_arrive")
+            .needs(Capabilities::INSTANCES)
+            .run(|cx| meet(cx, N)),
+        case("concurrency::calls_that_block_in_io_do_not_hold_up_others")
+            .needs(Capabilities::CONCURRENT_WAIT)
+            .run(|cx| block_in_io(cx, 1)),
+        case("concurrency::calls_into_instances_that_block_in_io_do_not_hold_up_others")
+            .needs(Capabilities::INSTANCES)
+            .run(|cx| block_in_io(cx, N)),
+        case("concurrency::an_instance_has_a_state_of_its_own").needs(Capabilities::INSTANCES).run(|cx| {
+            // While one call holds an instance, another call finds another.
+            let meeting = Arc::new(Meeting::of(2));
+            let module = load(cx, 2, meeting.clone());
+            let wait = service_request("meet", b"").encode_to_vec();
+            let call = (function(&*module, CALL_SERVICE.name()), CallContext::none(), wait);
+            for outcome in cx.call_all(&[call.clone(), call]) {
+                outcome.unwrap_or_else(|error| panic!("{error:?}"));
+            }
+            let add = || cx.invoke(&*module, ADD, &AddRequest { n: 1 }).expect("adds").sum;
+            let sums: Vec<_> = (0..10).map(|_| add()).collect();
+            assert!(sums.iter().all(|sum| (1..=10).contains(sum)), "{sums:?}");
+        }),
+        case("concurrency::calls_from_many_threads_do_not_mix").run(|cx| {
+            let module = cx.module();
+            std::thread::scope(|scope| {
+                for thread in 0..8 {
+                    let module = &*module;
+                    scope.spawn(move || {
+                        for i in 0..200 {
+                            let text = format!("{thread}/{i}");
+                            let request =
+                                AllTypes { f_string: text.clone(), r_int32: vec![thread; 20], ..AllTypes::default() };
+                            assert_eq!(request, cx.invoke(module, ECHO, &request).expect("echoes"));
+                            let fail = FailRequest { message: text.clone(), code: 9, ..FailRequest::default() };
+                            let error = cx.invoke(module, FAIL, &fail).expect_err("fails");
+                            assert_eq!(text, error.guest().expect("was raised").message);
+                        }
+                    });
+                }
+            });
+        }),
+        case("concurrency::no_addition_is_lost").run(|cx| {
+            let module = cx.module();
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        for _ in 0..200 {
+                            cx.invoke(&*module, ADD, &AddRequest { n: 1 }).expect("adds");
+                        }
+                    });
+                }
+            });
+            assert_eq!(1600, cx.invoke(&*module, ADD, &AddRequest { n: 0 }).expect("adds").sum);
+        }),
+        case("concurrency::two_calls_compute_at_the_same_time")
+            .needs(Capabilities::PARALLEL)
+            .run_alone(at_the_same_time),
+        case("concurrency::a_thousand_suspended_calls_need_no_thousand_threads")
+            .needs(Capabilities::NATIVE_ASYNC)
+            .once()
+            .run_alone(|cx| {
+                let echo = function(&*cx.module(), ECHO_ASYNC.name());
+                let request = AllTypes { f_string: "hi".into(), ..AllTypes::default() }.encode_to_vec();
+                let calls: Vec<_> = (0..1000).map(|_| (echo.clone(), CallContext::none(), request.clone())).collect();
+                let as_futures = Cx { mode: crate::case::Mode::CallAsync, runtime: cx.runtime.clone(), ..*cx };
+                for reply in as_futures.call_all(&calls) {
+                    assert_eq!(request, reply.unwrap_or_else(|error| panic!("{error:?}")));
+                }
+                let workers = threads().into_iter().filter(|thread| thread.name.starts_with("polyhost-worker")).count();
+                assert!(workers < 100, "{workers} workers were started");
+            }),
+    ]
+}
+
+/// The guest with `instances`, and a service `meet`.
+fn load(cx: &Cx<'_>, instances: usize, meeting: Arc<Meeting>) -> Arc<dyn Module> {
+    let mut services = Services::new();
+    services
+        .add(service("meet", move |_, input, output| {
+            meeting.arrive()?;
+            output.write(input)
+        }))
+        .expect("is new");
+    let options = LoadOptions::new().services(services).instances(instances);
+    cx.load(&options).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Each of the calls waits in a host service until all of them are there.
+fn meet(cx: &Cx<'_>, instances: usize) {
+    let module = load(cx, instances, Arc::new(Meeting::of(N)));
+    let call = function(&*module, CALL_SERVICE.name());
+    let input = |i: usize| service_request("meet", &[i as u8]).encode_to_vec();
+    let calls: Vec<_> = (0..N).map(|i| (call.clone(), CallContext::none(), input(i))).collect();
+    for (i, reply) in cx.call_all(&calls).into_iter().enumerate() {
+        let reply = reply.unwrap_or_else(|error| panic!("{error:?}"));
+        // Field 1, one byte.
+        assert_eq!([0x0a, 1, i as u8], *reply);
+    }
+}
+
+/// Each of the calls blocks reading a pipe that is written to once all are there. Meanwhile another call goes through.
+fn block_in_io(cx: &Cx<'_>, instances: usize) {
+    let (reader, writer) = pipe().expect("there are file descriptors left");
+    let (here, is_here) = mpsc::channel();
+    let (reader, here) = (Arc::new(reader), Mutex::new(here));
+    let mut services = Services::new();
+    services
+        .add(service("read", move |_, _, output| {
+            here.lock().expect("no panic").send(()).expect("the case waits");
+            let mut byte = [0];
+            (&*reader).read_exact(&mut byte).expect("somebody writes");
+            output.write(&byte)
+        }))
+        .expect("is new");
+    // One more than those that block, for the other call.
+    let spare = if instances > 1 { instances + 1 } else { 1 };
+    let module = cx.load(&LoadOptions::new().services(services).instances(spare)).expect("loads");
+    let call = function(&*module, CALL_SERVICE.name());
+    let input = service_request("read", b"").encode_to_vec();
+    let calls: Vec<_> = (0..N).map(|_| (call.clone(), CallContext::none(), input.clone())).collect();
+    std::thread::scope(|scope| {
+        let all = scope.spawn(|| cx.call_all(&calls));
+        let arrived = (0..N).map_while(|_| is_here.recv_timeout(crate::PATIENCE).ok()).count();
+        let other = cx.call(&function(&*module, RAW_ECHO), &CallContext::none(), b"hi");
+        // Before anything can fail: they have to come back.
+        (&writer).write_all(&[b'x'; N]).expect("the pipe takes it");
+        let replies = all.join().expect("no panic");
+        assert_eq!(N, arrived, "the others were held up by those that block");
+        assert_eq!(b"hi", &*other.expect("goes through"));
+        for reply in replies {
+            assert_eq!(b"\x0a\x01x", &*reply.unwrap_or_else(|error| panic!("{error:?}")));
+        }
+    });
+}
+
+/// Two threads that are never seen waiting while they compute: a lock in the runtime would put one of them to sleep
+/// again and again, and each time the kernel counts.
+fn at_the_same_time(cx: &Cx<'_>) {
+    if !(cx.has(Capabilities::INTERRUPT) || cx.has(Capabilities::COOPERATIVE_CANCEL)) {
+        cx.skip("nothing could end the calls again");
+    }
+    let module = cx.module();
+    let spin = function(&*module, SPIN.name());
+    let stop = CancelToken::new();
+    let context = CallContext::none().with_cancel(&stop);
+    std::thread::scope(|scope| {
+        let before: Vec<_> = threads().into_iter().map(|thread| thread.id).collect();
+        let calls = [(spin.clone(), context.clone(), Vec::new()), (spin, context, Vec::new())];
+        let spinning = scope.spawn(move || cx.call_all(&calls));
+        let ticks = 20;
+        let busy = || -> Vec<Thread> {
+            threads().into_iter().filter(|it| !before.contains(&it.id) && it.ticks >= ticks).collect()
+        };
+        // Both have computed for a while: that is the event. Reading /proc is all this thread does.
+        let mut first = busy();
+        while first.len() < 2 && !spinning.is_finished() {
+            first = busy();
+        }
+        let started: Vec<_> = first.iter().map(|it| (it.id, it.ticks, it.waits)).collect();
+        let mut waits = vec![0; started.len()];
+        while !spinning.is_finished() {
+            let now = threads();
+            let found: Vec<_> = started.iter().filter_map(|(id, ..)| now.iter().find(|it| it.id == *id)).collect();
+            waits = started.iter().zip(&found).map(|((_, _, before), it)| it.waits - before).collect();
+            if found.iter().zip(&started).all(|(it, (_, before, _))| it.ticks >= before + ticks) {
+                break;
+            }
+        }
+        stop.cancel();
+        for outcome in spinning.join().expect("no panic") {
+            expect_kind(ErrorKind::Cancelled, &outcome.expect_err("spins until it is cancelled"));
+        }
+        // In 200 ms of computing each. Whoever takes turns at the usual 5 ms waits 40 times.
+        assert!(waits.len() == 2 && waits.iter().all(|&it| it < 20), "while they computed they waited {waits:?} times");
+    });
+}
+
+struct Thread {
+    id: u32,
+    name: String,
+    /// Processor time in hundredths of a second.
+    ticks: u64,
+    /// How often it went to sleep.
+    waits: u64,
+}
+
+/// The threads of this process, as Linux tells.
+fn threads() -> Vec<Thread> {
+    let folder = std::fs::read_dir("/proc/self/task").expect("this is Linux");
+    let thread = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        // One that has ended meanwhile is left out.
+        let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+        let status = std::fs::read_to_string(path.join("status")).ok()?;
+        // proc_pid_stat(5): `id (name) state …`, user and system time are fields 14 and 15.
+        let (head, tail) = stat.rsplit_once(')')?;
+        let (id, name) = head.split_once(" (")?;
+        let fields: Vec<_> = tail.split_whitespace().collect();
+        let number = |field: &str| field.parse::<u64>().ok();
+        let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        Some(Thread {
+            id: id.parse().ok()?,
+            name: name.to_owned(),
+            ticks: number(fields.get(11)?)? + number(fields.get(12)?)?,
+            waits: number(waits.trim())?,
+        })
+    };
+    folder.filter_map(thread).collect()
+}

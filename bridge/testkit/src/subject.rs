@@ -1,0 +1,120 @@
+//! What the suite is run on.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use polyhost_bridge::{CallContext, Error, Export, Function, ModuleSource, Output, Result, Runtime};
+
+use crate::expectations::Expectations;
+
+/// A host, and where its guests for the suite are.
+pub struct Subject {
+    pub(crate) name: String,
+    start: Box<dyn Fn() -> Result<Arc<dyn Runtime>> + Send + Sync>,
+    pub(crate) conformance: ModuleSource,
+    pub(crate) text: Option<ModuleSource>,
+    pub(crate) broken: Vec<Broken>,
+    pub(crate) expectations: Expectations,
+    // What the first start gave, for all cases of this process.
+    started: OnceLock<Result<Arc<dyn Runtime>, String>>,
+}
+
+/// A source that does not load, and what its error has to say.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    pub(crate) what: String,
+    pub(crate) source: ModuleSource,
+    pub(crate) says: Vec<String>,
+}
+
+impl Subject {
+    /// A host by the name that cases, expectations and `POLYHOST_REQUIRE` call it, how it is started, and where its
+    /// guest is that implements `conformance.v1.Conformance`.
+    pub fn new(
+        name: impl Into<String>,
+        start: impl Fn() -> Result<Arc<dyn Runtime>> + Send + Sync + 'static,
+        conformance: ModuleSource,
+    ) -> Self {
+        Subject {
+            name: name.into(),
+            start: Box::new(start),
+            conformance,
+            text: None,
+            broken: Vec::new(),
+            expectations: Expectations::default(),
+            started: OnceLock::new(),
+        }
+    }
+
+    /// Adds a module as source text, which exports `raw/Echo`; for those that claim `SOURCE_TEXT`.
+    pub fn text(mut self, source: ModuleSource) -> Self {
+        self.text = Some(source);
+        self
+    }
+
+    /// Adds a source that does not load: what is wrong with it, and what the report of the error has to contain,
+    /// such as the file and the line.
+    pub fn broken(mut self, what: impl Into<String>, source: ModuleSource, says: &[&str]) -> Self {
+        let says = says.iter().map(|&part| part.to_owned()).collect();
+        self.broken.push(Broken { what: what.into(), source, says });
+        self
+    }
+
+    /// Sets the known failures: lines of `case-name: why`. Empty lines and those that begin with `#` do not count.
+    pub fn expectations(mut self, text: &str) -> Self {
+        self.expectations = Expectations::parse(text);
+        self
+    }
+
+    /// The runtime, started once. The error is its whole report.
+    pub(crate) fn runtime(&self) -> Result<&Arc<dyn Runtime>, &str> {
+        let started = self.started.get_or_init(|| (self.start)().map_err(|error| format!("{error:?}")));
+        started.as_ref().map_err(String::as_str)
+    }
+
+    /// Starts it anew, which for some runtimes gives the same again.
+    pub(crate) fn start(&self) -> Result<Arc<dyn Runtime>> {
+        (self.start)()
+    }
+
+    /// Whether `POLYHOST_REQUIRE` says that this must not be missing.
+    pub(crate) fn is_required(&self) -> bool {
+        let required = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
+        required.split(',').any(|name| name.trim() == self.name)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Subject").field(&self.name).finish()
+    }
+}
+
+/// A host service for a case: a closure over bytes.
+pub fn service(
+    name: &str,
+    run: impl Fn(&CallContext, &[u8], &mut Output) -> Result<(), Error> + Send + Sync + 'static,
+) -> Arc<dyn Function> {
+    Arc::new(Service { export: Export::bytes(name), run })
+}
+
+struct Service<F> {
+    export: Export,
+    run: F,
+}
+
+impl<F: Fn(&CallContext, &[u8], &mut Output) -> Result<()> + Send + Sync + 'static> Function for Service<F> {
+    fn export(&self) -> &Export {
+        &self.export
+    }
+
+    fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
+        (self.run)(cx, input, output)
+    }
+}
+
+impl<F> fmt::Debug for Service<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Service").field(&self.export.name()).finish()
+    }
+}
