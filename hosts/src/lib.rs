@@ -18,5 +18,7 @@ pub fn registry() -> Registry {
     registry.add("native", || Ok(native::Native::new()));
     #[cfg(feature = "clr")]
     registry.add("clr", || clr::Clr::start(&clr::ClrConfig::default()));
+    #[cfg(feature = "luajit")]
+    registry.add("lua", || Ok(luajit::LuaJit::start(luajit::LuaJitConfig::default())));
     registry
 }

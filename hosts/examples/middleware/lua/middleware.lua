@@ -4,7 +4,7 @@ local polyhost = require "polyhost"
 
 local find, gsub, sub = string.find, string.gsub, string.sub
 
-polyhost.proto "../../../../proto/bench/v1/middleware.proto"
+polyhost.proto "bench/v1/middleware.proto"
 
 -- Lua has no HMAC; the host has one.
 local hmac_sha256 = polyhost.service "bench.v1.Crypto/HmacSha256"
