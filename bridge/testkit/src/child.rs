@@ -45,6 +45,11 @@ impl fmt::Display for Exit {
     }
 }
 
+/// Whether this is a process of its own that a case has started.
+pub fn is_child() -> bool {
+    std::env::args().any(|argument| argument.starts_with(ARGUMENT))
+}
+
 /// Runs this program again for the child of a trial.
 pub(crate) fn run(trial: &str) -> Exit {
     let program = std::env::current_exe().expect("the program knows where it is");

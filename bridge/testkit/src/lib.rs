@@ -44,7 +44,7 @@ mod subject;
 mod suite;
 
 pub use case::{Case, Cx, Mode, case};
-pub use child::Exit;
+pub use child::{Exit, is_child};
 pub use meeting::{Meeting, PATIENCE};
 pub use subject::{Subject, service};
 pub use suite::{cases, main, main_with};

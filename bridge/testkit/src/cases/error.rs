@@ -96,6 +96,9 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case("error::names_the_export_that_returned_the_wrong_type").run(|cx| {
             let module = cx.module();
+            if module.exports().iter().all(|export| export.name() != RAW_WRONG_TYPE) {
+                cx.skip("the guest's language lets no function return another type");
+            }
             let wrong = function(&*module, RAW_WRONG_TYPE);
             let error = cx.call(&wrong, &CallContext::none(), b"").expect_err("is the wrong type");
             expect_kind(ErrorKind::Encode, &error);

@@ -128,7 +128,10 @@ unsafe fn write(output: *mut PolyhostOutput, reply: &[u8]) -> Result<()> {
     let reserve = table().output_reserve.expect("in version 1.0");
     // SAFETY: as the caller vouches.
     if unsafe { reserve(output, reply.len()) } != OK {
-        return Err(Error::new(ErrorKind::Exhausted, format!("{} bytes are more than the host takes", reply.len())));
+        // SAFETY: as the caller vouches.
+        let limit = unsafe { (*output).limit };
+        let message = format!("a reply of {} bytes is over the limit of {limit}", reply.len());
+        return Err(Error::new(ErrorKind::Exhausted, message));
     }
     // SAFETY: there is room for `reply` now, behind what was written before.
     unsafe {

@@ -1,0 +1,17 @@
+//! What the suite is run on: each host with its conformance guest.
+
+mod native;
+
+use std::path::{Path, PathBuf};
+
+use polyhost_testkit::Subject;
+
+/// Every host that this was built with.
+pub fn all() -> Vec<Subject> {
+    vec![native::closures(), native::library()]
+}
+
+/// A path below the folder of the workspace.
+fn in_workspace(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is hosts/").join(path)
+}
