@@ -5,12 +5,43 @@
 
 /// `Polyhost.dll`, the resident shim. Loaded by bytes into the default load context, after [`GUEST`].
 ///
+/// It opens assemblies (path or bytes) and C# source (a path that ends in `.cs`, or text). Its options are
+/// `references`, assemblies and folders of them, divided by colons, and `roslyn`, the folder of the compiler's
+/// libraries, for source.
+///
 /// Its entry is [`SHIM_TYPE`]`.`[`SHIM_METHOD`], `[UnmanagedCallersOnly]`, a `PolyhostGuestEntry` of `polyhost.h`.
 pub const SHIM: &[u8] = include_bytes!("../prebuilt/Polyhost.dll");
 
 /// `Polyhost.Guest.dll`, which guests reference. Loaded by bytes into the default load context before [`SHIM`]; guests
 /// get this copy, whatever lies beside them.
 pub const GUEST: &[u8] = include_bytes!("../prebuilt/Polyhost.Guest.dll");
+
+/// `Polyhost.Compiler.dll`, a guest that compiles C# projects where there is no SDK. The shim has a copy of its own for
+/// modules that are given as source, so it is loaded as a module only to build assemblies.
+///
+/// Load it as a module from bytes, with the option `references` naming the folder of Roslyn's libraries (4.8 or later),
+/// and call its export [`COMPILE`] with JSON. Relative paths are relative to the working folder of the process.
+///
+/// | key | |
+/// | --- | --- |
+/// | `output` | the assembly to write; `.pdb`, `.xml` and, for a program, `.runtimeconfig.json` go beside it |
+/// | `sources` | the files to compile |
+/// | `references` | assemblies to compile against, besides the framework and `Polyhost.Guest` |
+/// | `folders` | where assemblies are found that a `using` names |
+/// | `defines` | preprocessor symbols, besides `NET8_0_OR_GREATER` and the like |
+/// | `kind` | `library` (default) or `program` |
+/// | `name`, `version` | of the assembly; by default that of the file, and `1.0.0.0` |
+/// | `language` | version of C#, such as `12`; by default the compiler's latest |
+/// | `web` | `true` for the implicit usings and the framework of ASP.NET Core |
+/// | `plain` | `true` for no implicit usings and no nullable annotations |
+///
+/// It returns `{"warnings": ["…"]}`. Code that does not compile is an error of kind Load with a frame for each of the
+/// compiler's errors. Google.Protobuf 3.21.12 is built from its sources with `plain`, `version` `3.21.12.0`, and the
+/// symbols `GOOGLE_PROTOBUF_SUPPORT_FAST_STRING` and `GOOGLE_PROTOBUF_SIMD`.
+pub const COMPILER: &[u8] = include_bytes!("../prebuilt/Polyhost.Compiler.dll");
+
+/// The export of [`COMPILER`].
+pub const COMPILE: &str = "polyhost.compiler/Compile";
 
 /// The assembly-qualified name of the type with the shim's entry.
 pub const SHIM_TYPE: &str = "Polyhost.Shim, Polyhost";

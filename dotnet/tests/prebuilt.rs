@@ -45,7 +45,7 @@ fn assemblies_match_their_sources() {
         return skip("the SDK gets no NuGet packages; set POLYHOST_OFFLINE to a folder with nuget/", true);
     }
     assert!(result.status.success(), "{said}\n{}", String::from_utf8_lossy(&result.stderr));
-    let pairs = ["Polyhost", "Polyhost.Guest"].map(|name| {
+    let pairs = ["Polyhost", "Polyhost.Guest", "Polyhost.Compiler"].map(|name| {
         let fresh = out.join(format!("bin/{name}/release/{name}.dll"));
         (fresh, folder().join(format!("prebuilt/{name}.dll")))
     });

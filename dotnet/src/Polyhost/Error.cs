@@ -34,6 +34,11 @@ internal static unsafe class Error
     private static (StatusCode Status, MessageWriter Report) Describe(PolyhostCall* call, Exception exception)
     {
         var report = new MessageWriter();
+        if (exception is CompileException compile)
+        {
+            report.Number(1, (uint)ErrorKind.Load).Text(2, compile.Message).Message(5, Guest(compile));
+            return (StatusOf(ErrorKind.Load), report);
+        }
         if (exception is BoundaryException boundary)
         {
             report.Number(1, (uint)boundary.Kind).Text(2, boundary.Message).Message(5, (boundary as LoadException)?.Guest);
@@ -66,7 +71,19 @@ internal static unsafe class Error
         return guest.Number(5, exception is StatusException status ? (uint)status.Code : 0);
     }
 
-    internal static MessageWriter Frame(string? function, string? file, int line) =>
+    /// <summary>What does not compile, an error a frame.</summary>
+    private static MessageWriter Guest(CompileException exception)
+    {
+        var guest = new MessageWriter().Text(1, "CompileError").Text(2, exception.Message);
+        foreach (var error in exception.Errors)
+        {
+            var text = error.Id.Length == 0 ? error.Message : $"{error.Id}: {error.Message}";
+            guest.Message(3, Frame(text, error.File, error.Line).Text(4, error.Text));
+        }
+        return guest;
+    }
+
+    private static MessageWriter Frame(string? function, string? file, int line) =>
         new MessageWriter().Text(1, function).Text(2, file).Number(3, (uint)Math.Max(0, line));
 
     /// <summary>Frames of ours and those that .NET itself hides are none of the guest's business.</summary>

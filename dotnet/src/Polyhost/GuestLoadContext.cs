@@ -10,26 +10,30 @@ namespace Polyhost;
 internal sealed class GuestLoadContext : AssemblyLoadContext
 {
     private readonly AssemblyDependencyResolver? _resolver;
-    private readonly string[] _folders;
+    private readonly string[] _references;
 
-    internal GuestLoadContext(Module module, string? path, IEnumerable<string> references)
-        : base(module.Name, isCollectible: true)
+    internal GuestLoadContext(GuestModule module, string? path, IEnumerable<string> references, bool isCollectible = true)
+        : base(module.Name, isCollectible)
     {
-        Module = module;
+        Guest = module;
         // Without a deps.json the resolver would offer every file of the folder, as we do ourselves for less.
         if (path is not null && File.Exists(Path.ChangeExtension(path, ".deps.json")))
         {
             _resolver = new AssemblyDependencyResolver(path);
         }
         var own = path is null ? null : Path.GetDirectoryName(path);
-        _folders = [.. new[] { own }.OfType<string>(), .. references];
+        _references = [.. new[] { own }.OfType<string>(), .. references];
     }
 
     /// <summary>The module it belongs to.</summary>
-    internal Module Module { get; }
+    internal GuestModule Guest { get; }
+
+    /// <summary>Takes the framework's assemblies where they are older than asked for: what the compiler is used for has
+    /// not changed since Roslyn 4.8, and what that runs on is older than what it is built with.</summary>
+    internal bool TakesAnyVersion { get; set; }
 
     /// <summary>Where an assembly was looked for, for errors.</summary>
-    internal string Looked => _folders.Length == 0 ? "no folder (give option references=)" : string.Join(", ", _folders);
+    internal string Looked => _references.Length == 0 ? "a folder (it has none)" : string.Join(", ", _references);
 
     /// <summary>What is likely to hold it when something does; the runtime can't tell.</summary>
     internal string[] Holders()
@@ -69,7 +73,9 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
             return framework;
         }
         var path = _resolver?.ResolveAssemblyToPath(name) ?? Probe(name);
-        return path is null ? null : LoadFile(path);
+        return path is not null ? LoadFile(path)
+            : TakesAnyVersion ? Default.LoadFromAssemblyName(new AssemblyName(name.Name!))
+            : null;
     }
 
     protected override nint LoadUnmanagedDll(string name)
@@ -78,16 +84,17 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
         return path is null ? 0 : LoadUnmanagedDllFromPath(path);
     }
 
-    private string? Probe(AssemblyName name)
-    {
-        var file = Path.Combine(name.CultureName ?? "", name.Name + ".dll");
-        return _folders.Select(folder => Path.Combine(folder, file)).FirstOrDefault(File.Exists);
-    }
+    private string? Probe(AssemblyName name) => Probe(Path.Combine(name.CultureName ?? "", name.Name + ".dll"));
+
+    /// <summary>A file by its name, in the folders or among the files to look at.</summary>
+    private string? Probe(string file) => _references
+        .Select(reference => Path.GetFileName(reference) == file ? reference : Path.Combine(reference, file))
+        .FirstOrDefault(File.Exists);
 
     private string? ProbeNative(string name)
     {
         string[] files = [name, $"lib{name}.so", $"{name}.so"];
-        return _folders.SelectMany(folder => files.Select(file => Path.Combine(folder, file))).FirstOrDefault(File.Exists);
+        return files.Select(Probe).FirstOrDefault(path => path is not null);
     }
 }
 

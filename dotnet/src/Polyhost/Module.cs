@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -12,12 +13,16 @@ internal sealed unsafe class Module
     private const int CollectRounds = 10;
 
     private static readonly ConcurrentDictionary<ulong, Module> s_open = new();
+
+    /// <summary>Modules that are closed, but may still be held by something.</summary>
+    private static readonly ConcurrentDictionary<ulong, (WeakReference Context, string[] Holders)> s_closed = new();
     private static ulong s_lastId;
 
     private readonly List<nint> _memory = [];
     private Function[] _functions = [];
     private object[] _instances = [];
     private byte[] _descriptors = [];
+    private Documentation _documentation = new(null);
     private GuestLoadContext? _context;
 
     private Module(GuestModule guest) => Guest = guest;
@@ -39,7 +44,7 @@ internal sealed unsafe class Module
             description->Module = Interlocked.Increment(ref s_lastId);
             s_open[description->Module] = module;
         }
-        catch (BoundaryException)
+        catch (Exception e) when (e is BoundaryException or CompileException)
         {
             module.Release();
             throw;
@@ -52,44 +57,56 @@ internal sealed unsafe class Module
         }
     }
 
-    /// <summary>Unloads a module; writes what holds it, if something does.</summary>
-    internal static void Close(ulong id, Output held)
+    /// <summary>Unloads a module, or looks again at one that was unloaded; writes what holds it, if something does.
+    /// </summary>
+    internal static void Close(ulong id, PolyhostOutput* held)
     {
-        if (!s_open.TryRemove(id, out var module))
+        if (s_open.TryRemove(id, out var module))
         {
-            throw new StatusException(StatusCode.NotFound, "this module is closed already");
+            s_closed[id] = Abandon(ref module);
         }
-        var context = Abandon(ref module, out var hints);
-        for (var round = 0; round < CollectRounds && context.IsAlive; round++)
+        if (held->Limit == 0 || !s_closed.TryGetValue(id, out var closed))
+        {
+            return;
+        }
+        for (var round = 0; round < CollectRounds && closed.Context.IsAlive; round++)
         {
             GC.Collect();
             GC.WaitForPendingFinalizers();
         }
-        if (context.IsAlive)
+        if (closed.Context.IsAlive)
         {
-            held.Write(Encoding.UTF8.GetBytes(string.Join('\n', hints)));
+            new Output(held, null).Write(Encoding.UTF8.GetBytes(string.Join('\n', closed.Holders)));
+        }
+        else
+        {
+            s_closed.TryRemove(id, out _);
         }
     }
 
     // Not inlined, so that no temporary of it stays alive in the frame of the caller.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static WeakReference Abandon(ref Module module, out string[] hints)
+    private static (WeakReference Context, string[] Holders) Abandon(ref Module module)
     {
-        var context = new WeakReference(module._context, trackResurrection: true);
-        hints = module._context?.Holders() ?? [];
+        var closed = (new WeakReference(module._context, trackResurrection: true), module._context?.Holders() ?? []);
         module.Release();
         module = null!;
-        return context;
+        return closed;
     }
 
     private void Load(PolyhostSource* source)
     {
         var config = Config.Parse(source->Options.ToString());
-        var path = source->Kind == PolyhostSource.PathKind ? Name : null;
-        _context = new GuestLoadContext(this, path, config.References);
-        var assembly = path is null ? _context.LoadBytes(source->Data.Span.ToArray(), null) : _context.LoadFile(path);
+        var assembly = source->Kind switch
+        {
+            PolyhostSource.PathKind when Name.EndsWith(".cs", StringComparison.OrdinalIgnoreCase) => LoadSource(null, config),
+            PolyhostSource.PathKind => LoadFile(config),
+            PolyhostSource.BytesKind => LoadBytes(source->Data.Span.ToArray(), config),
+            PolyhostSource.TextKind => LoadSource(source->Data.ToString(), config),
+            _ => throw new LoadException($"the .NET shim knows no source of kind {source->Kind}"),
+        };
         Loading.CheckVersions(Name, assembly);
-        var exports = new Exports(this, path is null ? new Documentation(null) : Documentation.Beside(path));
+        var exports = new Exports(this, _documentation);
         try
         {
             exports.Find(assembly);
@@ -104,6 +121,34 @@ internal sealed unsafe class Module
             FunctionTable.Add(function);
         }
         _functions = exports.Functions;
+    }
+
+    private Assembly LoadFile(Config config)
+    {
+        _documentation = Documentation.Beside(Name);
+        _context = new GuestLoadContext(Guest, Name, config.References);
+        return _context.LoadFile(Name);
+    }
+
+    private Assembly LoadBytes(byte[] image, Config config)
+    {
+        _context = new GuestLoadContext(Guest, null, config.References);
+        var assembly = _context.LoadBytes(image, null);
+        _context.TakesAnyVersion = assembly.GetName().Name == Compiler.AssemblyName;
+        return assembly;
+    }
+
+    private Assembly LoadSource(string? text, Config config)
+    {
+        var compiled = Compiler.Compile(Name, text, config);
+        foreach (var warning in compiled.Warnings)
+        {
+            Log.Write(Guest, LogLevel.Warn, warning, "compiler");
+        }
+        _documentation = new Documentation(compiled.Documentation);
+        var folders = compiled.References.Select(file => Path.GetDirectoryName(file)!);
+        _context = new GuestLoadContext(Guest, null, [.. config.References, .. folders.Distinct()]);
+        return _context.LoadBytes(compiled.Assembly, compiled.Symbols);
     }
 
     /// <summary>What it exports, in memory that is freed when it is closed.</summary>
@@ -147,6 +192,7 @@ internal sealed unsafe class Module
             }
         }
         _instances = [];
+        ConsoleLog.Close(Guest);
         foreach (var memory in _memory)
         {
             NativeMemory.Free((void*)memory);

@@ -22,6 +22,9 @@ public static unsafe class Shim
                 return (int)StatusCode.FailedPrecondition;
             }
             Host.Table = host;
+            Log.Caller = ConsoleLog.Caller;
+            ConsoleLog.Attach();
+            FailurePolicy.Install();
             guest->AbiMajor = PolyhostHost.Major;
             guest->AbiMinor = PolyhostHost.Minor;
             guest->Name = Keep(".NET");
@@ -66,7 +69,7 @@ public static unsafe class Shim
     {
         try
         {
-            Module.Close(module, new Output(held, call));
+            Module.Close(module, held);
             return 0;
         }
         catch (Exception e)
