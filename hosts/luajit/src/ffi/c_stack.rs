@@ -14,7 +14,9 @@ thread_local! {
 /// Whether another call into Lua fits on this thread's stack.
 #[inline]
 pub(super) fn has_room() -> bool {
-    let here = std::ptr::from_ref(&0u8).addr();
+    // A variable: a reference to a constant would point to the program's data.
+    let mark = 0u8;
+    let here = std::ptr::from_ref(&mark).addr();
     let (low, high) = match BOUNDS.get() {
         (_, 0) => measure(),
         bounds => bounds,
