@@ -26,6 +26,11 @@ pub(crate) fn assembly(name: &str) -> Result<String, String> {
     }
 }
 
+/// Where setup puts Lua libraries.
+pub(crate) fn lua_libraries() -> PathBuf {
+    root().join(".lua")
+}
+
 /// The middleware in C, built unless it is there and newer than what it is built from.
 ///
 /// # Errors

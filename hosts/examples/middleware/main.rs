@@ -6,6 +6,7 @@
 mod agreement;
 mod files;
 mod languages;
+mod libraries;
 mod measure;
 mod native;
 mod report;
@@ -70,7 +71,7 @@ fn demo(arguments: &Arguments) -> ExitCode {
         requests: arguments.requests,
         clock_ns: measure::clock_ns(),
         languages: languages.collect(),
-        libraries: Vec::new(),
+        libraries: libraries::run(&registry),
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report).expect("a report is JSON"));

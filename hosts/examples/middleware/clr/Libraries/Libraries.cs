@@ -1,8 +1,7 @@
-using Google.Protobuf.WellKnownTypes;
+using System.Text;
 using Markdig;
 using NodaTime;
 using NodaTime.Text;
-using NodaTime.TimeZones;
 using Polyhost;
 
 namespace LibrariesSample;
@@ -10,24 +9,16 @@ namespace LibrariesSample;
 /// <summary>Two libraries from NuGet, as they are.</summary>
 public static class Libraries
 {
-    [Export("library.v1.Markdown/ToHtml", Doc = "Renders CommonMark.")]
-    public static StringValue ToHtml(StringValue markdown) => new() { Value = Markdown.ToHtml(markdown.Value) };
+    [Export("markdown/ToHtml", Doc = "Renders CommonMark.")]
+    public static byte[] ToHtml(byte[] text) => Encoding.UTF8.GetBytes(Markdown.ToHtml(Encoding.UTF8.GetString(text)));
 
-    [Export("library.v1.Clock/ToInstant", Doc = "What moment it is when a clock shows `2026-10-25T02:30:00 Europe/Berlin`.")]
-    public static StringValue ToInstant(StringValue shown)
+    [Export("clock/ToInstants", Doc = "The instants at which a clock in a place shows a time, such as `2026-10-25T02:30:00 Europe/Berlin`.")]
+    public static byte[] ToInstants(byte[] text)
     {
-        string[] parts = shown.Value.Split(' ');
-        LocalDateTime local = LocalDateTimePattern.GeneralIso.Parse(parts[0]).GetValueOrThrow();
-        DateTimeZone zone = DateTimeZoneProviders.Tzdb[parts[1]];
-        ZoneLocalMapping mapping = zone.MapLocal(local);
-        return new StringValue
-        {
-            Value = mapping.Count switch
-            {
-                0 => "never",
-                1 => $"{mapping.Single().ToInstant()}",
-                _ => $"{mapping.First().ToInstant()} and {mapping.Last().ToInstant()}",
-            },
-        };
+        string[] parts = Encoding.UTF8.GetString(text).Split(' ');
+        LocalDateTime shown = LocalDateTimePattern.GeneralIso.Parse(parts[0]).GetValueOrThrow();
+        var mapping = DateTimeZoneProviders.Tzdb[parts[1]].MapLocal(shown);
+        IEnumerable<ZonedDateTime> times = mapping.Count == 0 ? [] : new[] { mapping.First(), mapping.Last() }.Take(mapping.Count);
+        return Encoding.UTF8.GetBytes(string.Join(" ", times.Select(time => time.ToInstant())));
     }
 }
