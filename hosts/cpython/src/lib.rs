@@ -1,1 +1,12 @@
-//! Not written yet.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod ffi;
+mod function;
+mod gate;
+mod module;
+mod runtime;
+
+pub use config::CpythonConfig;
+pub use runtime::Cpython;

@@ -1,0 +1,223 @@
+//! What goes wrong, in words; and what guests raise, as errors.
+
+use std::path::Path;
+
+use polyhost_bridge::{CallContext, Code, Error, ErrorKind, Export, Frame, GuestError};
+use pyo3::prelude::*;
+
+use crate::ffi::Failure;
+use crate::module::Helpers;
+
+/// What a call failed with.
+#[cold]
+pub(crate) fn in_call(
+    py: Python<'_>,
+    helpers: &Helpers,
+    export: &Export,
+    cx: &CallContext,
+    failure: Failure<'_>,
+) -> Error {
+    match failure {
+        Failure::Host(error) => error,
+        Failure::Raised(exception) => raised(py, helpers, cx, &exception),
+        Failure::Decode(exception) => {
+            let said = describe(py, helpers, &exception);
+            let wanted = export.input_type().unwrap_or("message");
+            let message = format!("the input is not a {wanted}: {}", said.guest.message);
+            Error::new(ErrorKind::Decode, message).with_guest(said.guest)
+        }
+        Failure::Encode(exception) => {
+            let said = describe(py, helpers, &exception);
+            let wanted = export.output_type().unwrap_or("row of bytes");
+            let message = format!("the reply can't be written as a {wanted}: {}", said.guest.message);
+            Error::new(ErrorKind::Encode, message).with_guest(said.guest)
+        }
+        Failure::WrongType(class) => {
+            let name = class.getattr("__qualname__").and_then(|name| name.extract::<String>());
+            let actual = name.unwrap_or_else(|_| "something without a type".to_owned());
+            let wanted = export.output_type().unwrap_or("bytes");
+            let message = format!("{} returned {actual} instead of {wanted}", export.name());
+            Error::new(ErrorKind::Encode, message)
+        }
+    }
+}
+
+/// What guest code raised in a call.
+#[cold]
+fn raised(py: Python<'_>, helpers: &Helpers, cx: &CallContext, exception: &Bound<'_, PyAny>) -> Error {
+    let said = describe(py, helpers, exception);
+    match cx.cancelled() {
+        Some(reason) if said.stopped => reason.error().with_guest(said.guest),
+        _ => said.into_error(),
+    }
+}
+
+/// What a module failed to load with.
+#[cold]
+pub(crate) fn in_load(py: Python<'_>, helpers: &Helpers, error: PyErr) -> Error {
+    let exception = error.into_value(py).into_bound(py).into_any();
+    let said = describe(py, helpers, &exception);
+    // Its message was written for the host's user.
+    if exception.is_instance(&helpers.load_error.bind(py)).unwrap_or(false) {
+        return Error::new(ErrorKind::Load, said.guest.message);
+    }
+    said.into_error().with_kind(ErrorKind::Load)
+}
+
+/// What went wrong in the guest package itself.
+#[cold]
+pub(crate) fn in_host_code(py: Python<'_>, error: &PyErr) -> Error {
+    let mut text = error.to_string();
+    if let Some(Ok(traceback)) = error.traceback(py).map(|traceback| traceback.format()) {
+        text = format!("{text}\n{traceback}");
+    }
+    Error::new(ErrorKind::Internal, format!("the guest package failed: {text}"))
+}
+
+/// An exception as the guest package describes it.
+struct Said {
+    guest: GuestError,
+    /// The failure of a host service that led to it.
+    cause: Option<Error>,
+    /// Whether it, or what led to it, is what a cancelled call is stopped with.
+    stopped: bool,
+}
+
+impl Said {
+    fn into_error(self) -> Error {
+        let error = Error::from_guest(self.guest);
+        match self.cause {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
+    }
+}
+
+#[cold]
+fn describe(py: Python<'_>, helpers: &Helpers, exception: &Bound<'_, PyAny>) -> Said {
+    let described = helpers.describe.bind(py).call1((exception,)).and_then(|described| said(&described));
+    described.unwrap_or_else(|_| {
+        // Out of memory, or an exception whose own methods raise: its type is all there is.
+        let name = exception.get_type().name().and_then(|name| name.extract::<String>());
+        let guest = GuestError::new(name.unwrap_or_default(), "an exception that can't be described");
+        Said { guest, cause: None, stopped: false }
+    })
+}
+
+/// Reads what `polyhost._report.describe` returns.
+fn said(described: &Bound<'_, PyAny>) -> PyResult<Said> {
+    let (chain, report, stopped): (Vec<Bound<'_, PyAny>>, Option<Vec<u8>>, bool) = described.extract()?;
+    let mut guest = None;
+    for link in chain.iter().rev() {
+        let mut error = one(link)?;
+        error.cause = guest.map(Box::new);
+        guest = Some(error);
+    }
+    let cause = report.map(|report| Error::from_report(&report).unwrap_or_else(|undecodable| undecodable));
+    Ok(Said { guest: guest.unwrap_or_default(), cause, stopped })
+}
+
+fn one(link: &Bound<'_, PyAny>) -> PyResult<GuestError> {
+    type Frames = Vec<(String, String, u32, String)>;
+    let (type_name, message, status, frames): (String, String, i32, Frames) = link.extract()?;
+    let mut error = GuestError::new(type_name, message);
+    error.status = Code::from_number(status);
+    error.frames = frames
+        .into_iter()
+        .map(|(function, file, line, text)| {
+            let mut frame = Frame::new(function, file, line);
+            frame.text = text;
+            frame
+        })
+        .collect();
+    Ok(error)
+}
+
+#[cold]
+pub(crate) fn other_version(found: &str, built: &str, library: Option<&Path>) -> Error {
+    let library = library.map_or_else(|| "libpython".to_owned(), |path| path.display().to_string());
+    let message = format!(
+        "this program was built with CPython {built}, but {library} is CPython {found}; give the program an rpath \
+         (a build.rs with pyo3_build_config::add_libpython_rpath_link_args()) or set LD_LIBRARY_PATH, \
+         or build it with PYO3_PYTHON pointing to CPython {found}"
+    );
+    Error::new(ErrorKind::Load, message)
+}
+
+#[cold]
+pub(crate) fn not_started(status: &str, program: &Path) -> Error {
+    let message =
+        format!("CPython did not start: {status}; check the installation that {} belongs to", program.display());
+    Error::new(ErrorKind::Load, message)
+}
+
+#[cold]
+pub(crate) fn started_elsewhere() -> Error {
+    let message = "CPython runs in this process already, started by something else; start it through Polyhost first";
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cold]
+pub(crate) fn started_otherwise(differences: &[String]) -> Error {
+    let message = format!(
+        "CPython runs in this process already, with another configuration: {}; it starts once, so start it with one configuration everywhere",
+        differences.join(", ")
+    );
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cold]
+pub(crate) fn no_interpreter() -> Error {
+    let message = "the build knew of no interpreter; set CpythonConfig::venv or CpythonConfig::executable";
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cold]
+pub(crate) fn no_such_interpreter(program: &Path, venv: Option<&Path>) -> Error {
+    let advice = match venv {
+        Some(folder) => format!("make the environment with: python3 -m venv {}", folder.display()),
+        None => "set CpythonConfig::venv or CpythonConfig::executable to one that is there".to_owned(),
+    };
+    Error::new(ErrorKind::Config, format!("there is no interpreter {}; {advice}", program.display()))
+}
+
+#[cold]
+pub(crate) fn shut_down() -> Error {
+    Error::new(ErrorKind::Closed, "CPython was shut down; it can't be started twice in one process")
+}
+
+#[cold]
+pub(crate) fn one_instance(asked: usize) -> Error {
+    let message = format!("a Python module is one instance and not {asked}; load it several times instead");
+    Error::new(if asked == 0 { ErrorKind::Config } else { ErrorKind::Unsupported }, message)
+}
+
+#[cold]
+pub(crate) fn still_inside(calls: usize) -> String {
+    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
+}
+
+#[cold]
+pub(crate) fn busy(module: &str, calls: usize) -> Error {
+    let message = format!("{} of module {module}; they go on, shut down again to wait for them", still_inside(calls));
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down CPython")
+}
+
+#[cold]
+pub(crate) fn no_such_kind_of_source() -> Error {
+    let message = "a Python module is a file or a package's folder by path, a dotted name, or source text; not bytes";
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+#[cold]
+pub(crate) fn threads_inside(count: usize) -> Error {
+    let what = if count == 1 { "1 thread is" } else { &format!("{count} threads are") };
+    let message = format!("{what} still loading a module or in a host service; shut down again to wait for them");
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down CPython")
+}
+
+#[cold]
+pub(crate) fn still_ending() -> Error {
+    let message = "Python still waits for threads that guests have started and that are no daemons; it refuses calls and ends with them";
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down CPython")
+}

@@ -1,0 +1,243 @@
+//! Entering and leaving Python on a thread.
+//!
+//! Each thread keeps its `PyThreadState` from call to call: a call with a kept
+//! state takes a tenth of a microsecond, one that makes and deletes a state ten.
+
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::ptr;
+
+use polyhost_bridge::CallContext;
+use pyo3::ffi;
+
+use super::interpreter::Interpreter;
+use super::record::{self, Record};
+use super::stop::Stop;
+use crate::gate::{Habit, Pass};
+
+/// What Polyhost knows of this thread.
+pub(super) struct Thread {
+    /// The state to attach with; null before the first time. Owned by `KEPT`, or by Python where Python started the
+    /// thread.
+    state: Cell<*mut ffi::PyThreadState>,
+    /// What this thread entered the gate with.
+    pass: Cell<Pass>,
+    /// The innermost call into Python on this thread; null outside of any.
+    pub(super) record: Cell<*const Record<'static>>,
+}
+
+thread_local! {
+    static THREAD: Thread = const {
+        Thread { state: Cell::new(ptr::null_mut()), pass: Cell::new(Pass::NONE), record: Cell::new(ptr::null()) }
+    };
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+}
+
+/// Deletes a kept state at the end of its thread.
+struct Kept(*mut ffi::PyThreadState);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        THREAD.with(|thread| thread.state.set(ptr::null_mut()));
+        if let Some(interpreter) = Interpreter::get() {
+            // SAFETY: made on this thread, which makes no more calls: nobody is attached with it.
+            unsafe { interpreter.delete_thread_state(self.0) };
+        }
+    }
+}
+
+/// This thread is inside Python until this is dropped.
+pub(crate) struct Attached {
+    interpreter: &'static Interpreter,
+    how: How,
+    /// Stays on its thread.
+    _thread: PhantomData<*const ()>,
+}
+
+enum How {
+    /// With the state of this thread, through the gate or past it. The pass of an outer call is put back at the end.
+    Entered { outer: Pass },
+    /// With a state that was made for this time: the thread is about to end and keeps nothing any more.
+    Once,
+    /// It was inside already: the caller uses Python by other means than ours and has called us from there.
+    Already,
+}
+
+impl Attached {
+    /// Enters.
+    ///
+    /// Python lives until the end: the caller is counted in a [`polyhost_bridge::Lifecycle`] that is drained before.
+    #[inline]
+    pub(crate) fn enter(interpreter: &'static Interpreter) -> Attached {
+        Attached::enter_with(interpreter, || interpreter.gate.enter())
+    }
+
+    /// Enters for a call of a function with this habit.
+    #[inline]
+    pub(crate) fn enter_for(interpreter: &'static Interpreter, habit: &Habit) -> Attached {
+        Attached::enter_with(interpreter, || interpreter.gate.enter_for(habit))
+    }
+
+    /// Enters past the gate, to get at who holds it.
+    pub(super) fn enter_past(interpreter: &'static Interpreter) -> Attached {
+        Attached::enter_with(interpreter, || Pass::NONE)
+    }
+
+    #[inline]
+    fn enter_with(interpreter: &'static Interpreter, gate: impl FnOnce() -> Pass) -> Attached {
+        THREAD.with(|thread| {
+            let state = thread.state.get();
+            if state.is_null() {
+                return Attached::first(interpreter, thread, gate);
+            }
+            if current() == state {
+                return Attached { interpreter, how: How::Already, _thread: PhantomData };
+            }
+            let outer = thread.pass.replace(gate());
+            // SAFETY: the state is this thread's own and not attached; Python lives, by contract.
+            unsafe { ffi::PyEval_RestoreThread(state) };
+            Attached { interpreter, how: How::Entered { outer }, _thread: PhantomData }
+        })
+    }
+
+    #[cold]
+    fn first(interpreter: &'static Interpreter, thread: &Thread, gate: impl FnOnce() -> Pass) -> Attached {
+        // SAFETY: may be asked on any thread while Python lives.
+        if unsafe { ffi::PyGILState_Check() } != 0 {
+            return Attached { interpreter, how: How::Already, _thread: PhantomData };
+        }
+        let state = interpreter.new_thread_state();
+        let kept = KEPT.try_with(|kept| *kept.borrow_mut() = Some(Kept(state)));
+        let outer = thread.pass.replace(gate());
+        // SAFETY: new, and made on this thread.
+        unsafe { ffi::PyEval_RestoreThread(state) };
+        if kept.is_err() {
+            thread.pass.set(outer);
+            return Attached { interpreter, how: How::Once, _thread: PhantomData };
+        }
+        thread.state.set(state);
+        Attached { interpreter, how: How::Entered { outer }, _thread: PhantomData }
+    }
+
+    /// Leaves, and notes whether the call overstayed.
+    #[inline]
+    pub(crate) fn leave_for(self, habit: &Habit) {
+        let this = std::mem::ManuallyDrop::new(self);
+        this.leave(|pass| this.interpreter.gate.leave_for(pass, habit));
+    }
+
+    #[inline]
+    fn leave(&self, gate: impl FnOnce(Pass)) {
+        match self.how {
+            How::Entered { outer } => THREAD.with(|thread| {
+                // SAFETY: attached by `enter` on this thread, and what was attached since has been left.
+                unsafe { ffi::PyEval_SaveThread() };
+                gate(thread.pass.replace(outer));
+            }),
+            How::Once => self.leave_once(),
+            How::Already => {}
+        }
+    }
+
+    #[cold]
+    fn leave_once(&self) {
+        // SAFETY: attached with a state made for this time.
+        unsafe {
+            ffi::PyThreadState_Clear(ffi::PyThreadState_Get());
+            ffi::PyThreadState_DeleteCurrent();
+        }
+    }
+}
+
+impl Drop for Attached {
+    #[inline]
+    fn drop(&mut self) {
+        self.leave(|pass| {
+            self.interpreter.gate.leave(pass);
+        });
+    }
+}
+
+/// Runs `run` outside of Python, on a thread that is inside: the GIL and the gate are left, and entered again.
+///
+/// What is called may itself enter Python on this thread.
+pub(super) fn detached<R>(interpreter: &'static Interpreter, run: impl FnOnce() -> R) -> R {
+    /// Enters again, also where `run` panics.
+    struct Back {
+        interpreter: &'static Interpreter,
+        state: *mut ffi::PyThreadState,
+        outer_state: *mut ffi::PyThreadState,
+        had_pass: bool,
+    }
+    impl Drop for Back {
+        fn drop(&mut self) {
+            THREAD.with(|thread| {
+                thread.state.set(self.outer_state);
+                if self.had_pass {
+                    thread.pass.set(self.interpreter.gate.enter());
+                }
+            });
+            // SAFETY: the state that was saved on this thread below. Python lives: the caller is counted.
+            unsafe { ffi::PyEval_RestoreThread(self.state) };
+            with_stop(|stop, cx| stop.step_in(self.interpreter, cx));
+        }
+    }
+    with_stop(|stop, _| stop.step_out());
+    let _back = THREAD.with(|thread| {
+        // SAFETY: the caller is attached.
+        let state = unsafe { ffi::PyEval_SaveThread() };
+        let pass = thread.pass.replace(Pass::NONE);
+        interpreter.gate.leave(pass);
+        // A thread that Python started enters again with the state that Python gave it.
+        let outer_state = thread.state.replace(state);
+        Back { interpreter, state, outer_state, had_pass: pass != Pass::NONE }
+    });
+    run()
+}
+
+/// What can interrupt the innermost call of this thread, if anything can.
+#[inline]
+fn with_stop(run: impl FnOnce(&Stop, &CallContext)) {
+    record::current(|record| {
+        if let Some((record, stop)) = record.and_then(|record| Some((record, record.stop?))) {
+            run(stop, record.cx);
+        }
+    });
+}
+
+/// Detaches the thread that has initialised Python, and keeps its state.
+pub(super) fn leave_first() {
+    // SAFETY: called on that thread, which is attached. Its state is deleted by Python itself, at its end.
+    let state = unsafe { ffi::PyEval_SaveThread() };
+    THREAD.with(|thread| thread.state.set(state));
+}
+
+/// Attaches the thread that has initialised Python, to end it.
+pub(super) fn enter_for_good() {
+    let state = THREAD.with(|thread| thread.state.replace(ptr::null_mut()));
+    // SAFETY: the state of this thread since `leave_first`.
+    unsafe { ffi::PyEval_RestoreThread(state) };
+}
+
+/// What Polyhost knows of this thread.
+#[inline]
+pub(super) fn thread<R>(run: impl FnOnce(&Thread) -> R) -> R {
+    THREAD.with(run)
+}
+
+/// The state that this thread is attached with, or on older versions that any thread is: a pointer to compare with.
+#[inline]
+fn current() -> *mut ffi::PyThreadState {
+    #[cfg(Py_3_13)]
+    // SAFETY: may be asked at any time.
+    return unsafe { ffi::PyThreadState_GetUnchecked() };
+    #[cfg(not(Py_3_13))]
+    {
+        unsafe extern "C" {
+            // pyo3-ffi keeps it to itself.
+            fn _PyThreadState_UncheckedGet() -> *mut ffi::PyThreadState;
+        }
+        // SAFETY: as above.
+        unsafe { _PyThreadState_UncheckedGet() }
+    }
+}

@@ -1,0 +1,229 @@
+//! Which call a thread is inside of, and what guests print in it.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::Arc;
+
+use polyhost_bridge::{CallContext, Lifecycle, LogLevel, LogRecord, LogSink, Services};
+
+use super::attach;
+use super::interpreter::Interpreter;
+use super::stop::Stop;
+
+/// What a module's code may use of the host. It holds no Python object, so it may be dropped anywhere.
+pub(crate) struct Guest {
+    pub(crate) interpreter: &'static Interpreter,
+    /// The module's name in errors and logs.
+    pub(crate) name: String,
+    pub(crate) services: Services,
+    pub(crate) log: LogSink,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+}
+
+impl Guest {
+    /// Whoever speaks and belongs to no module.
+    pub(crate) fn nobody(interpreter: &'static Interpreter, log: LogSink) -> Guest {
+        let lifecycle = Arc::new(Lifecycle::new());
+        Guest { interpreter, name: "python".into(), services: Services::new(), log, lifecycle }
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, target: &str, message: &str) {
+        self.log.write(&LogRecord::new(&self.name, level, target, message));
+    }
+}
+
+/// A call into Python, on the stack of the thread that makes it.
+pub(super) struct Record<'a> {
+    pub(super) cx: &'a CallContext,
+    pub(super) guest: &'a Arc<Guest>,
+    /// What can interrupt the call.
+    pub(super) stop: Option<&'a Stop>,
+    printed: RefCell<Printed>,
+    /// The record of the call that this one is nested in.
+    outer: Cell<*const Record<'static>>,
+}
+
+impl<'a> Record<'a> {
+    #[inline]
+    pub(super) fn new(cx: &'a CallContext, guest: &'a Arc<Guest>, stop: Option<&'a Stop>) -> Self {
+        Record { cx, guest, stop, printed: RefCell::new(Printed::default()), outer: Cell::new(ptr::null()) }
+    }
+
+    /// Makes this the thread's innermost call while `run` runs.
+    #[inline]
+    pub(super) fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
+        struct Leave(*const Record<'static>);
+        impl Drop for Leave {
+            #[inline]
+            fn drop(&mut self) {
+                attach::thread(|thread| thread.record.set(self.0));
+            }
+        }
+        // Only this thread finds the pointer, and only until `Leave` is dropped, so the lifetime may be hidden.
+        let this = ptr::from_ref(self).cast::<Record<'static>>();
+        let outer = attach::thread(|thread| thread.record.replace(this));
+        self.outer.set(outer);
+        let _leave = Leave(outer);
+        run()
+    }
+
+    /// Hands on what was printed without a newline at its end. The thread is detached.
+    #[inline]
+    pub(super) fn flush(&self) {
+        let printed = self.printed.take();
+        if !printed.is_empty() {
+            printed.flush(self.guest);
+        }
+    }
+}
+
+/// Runs `run` as code of `guest`, outside of any call: while its module is loaded, say.
+pub(crate) fn within<R>(guest: &Arc<Guest>, run: impl FnOnce() -> R) -> R {
+    let cx = CallContext::none();
+    let record = Record::new(&cx, guest, None);
+    let result = record.enter(run);
+    out_of_python(guest.interpreter, || record.flush());
+    result
+}
+
+/// Gives `run` the innermost call of this thread.
+#[inline]
+pub(super) fn current<R>(run: impl FnOnce(Option<&Record<'_>>) -> R) -> R {
+    let record = attach::thread(|thread| thread.record.get());
+    // SAFETY: a record that a thread finds here lives on the stack of that very thread, below `run`: see `enter`.
+    run(unsafe { record.as_ref() })
+}
+
+/// Whether this thread is inside a call of the module, at any depth.
+pub(crate) fn inside(guest: &Arc<Guest>) -> bool {
+    let mut record = attach::thread(|thread| thread.record.get());
+    // SAFETY: as in `current`; the outer ones lie further down on the same stack.
+    while let Some(it) = unsafe { record.as_ref() } {
+        if Arc::ptr_eq(it.guest, guest) {
+            return true;
+        }
+        record = it.outer.get();
+    }
+    false
+}
+
+/// What was printed to stdout and stderr and has no newline yet.
+#[derive(Default)]
+struct Printed {
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+impl Printed {
+    fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.err.is_empty()
+    }
+
+    /// Adds `bytes`, and takes off the lines that are complete.
+    fn add(&mut self, stream: Stream, bytes: &[u8]) -> Option<Vec<u8>> {
+        let partial = match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        };
+        let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+            partial.extend_from_slice(bytes);
+            // A line without end is cut rather than kept.
+            return (partial.len() > MAX_LINE).then(|| std::mem::take(partial));
+        };
+        let mut lines = std::mem::replace(partial, bytes[end + 1..].to_vec());
+        lines.extend_from_slice(&bytes[..end]);
+        Some(lines)
+    }
+
+    fn flush(self, guest: &Guest) {
+        for (stream, rest) in [(Stream::Out, self.out), (Stream::Err, self.err)] {
+            if !rest.is_empty() {
+                stream.log(guest, &rest);
+            }
+        }
+    }
+}
+
+const MAX_LINE: usize = 64 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    Out,
+    Err,
+}
+
+impl Stream {
+    /// Logs lines. The thread is detached.
+    fn log(self, guest: &Guest, lines: &[u8]) {
+        let (level, target) = match self {
+            Stream::Out => (LogLevel::Info, "stdout"),
+            Stream::Err => (LogLevel::Warn, "stderr"),
+        };
+        for line in String::from_utf8_lossy(lines).split('\n') {
+            guest.log(level, target, line.strip_suffix('\r').unwrap_or(line));
+        }
+    }
+}
+
+thread_local! {
+    /// What threads print that are not inside a call: those of guests, and the event loops.
+    static LOOSE: RefCell<Loose> = const { RefCell::new(Loose(None)) };
+}
+
+struct Loose(Option<(Arc<Guest>, Printed)>);
+
+impl Loose {
+    /// What this guest has printed on this thread. What another has is flushed later, by who gets it.
+    fn of(&mut self, guest: &Arc<Guest>) -> (&mut Printed, Option<(Arc<Guest>, Printed)>) {
+        let other = match &self.0 {
+            Some((owner, _)) if Arc::ptr_eq(owner, guest) => None,
+            _ => self.0.replace((guest.clone(), Printed::default())),
+        };
+        (&mut self.0.as_mut().expect("set just now").1, other)
+    }
+}
+
+impl Drop for Loose {
+    fn drop(&mut self) {
+        if let Some((guest, printed)) = self.0.take() {
+            printed.flush(&guest);
+        }
+    }
+}
+
+/// Takes what `guest` prints on this thread, which is attached, and logs the lines that are complete.
+pub(super) fn print(guest: &Arc<Guest>, stream: Stream, bytes: &[u8]) {
+    let in_call = current(|record| match record {
+        Some(record) if Arc::ptr_eq(record.guest, guest) => Some(record.printed.borrow_mut().add(stream, bytes)),
+        _ => None,
+    });
+    let (lines, other) = match in_call {
+        Some(lines) => (lines, None),
+        None => LOOSE
+            .try_with(|loose| {
+                let mut loose = loose.borrow_mut();
+                let (printed, other) = loose.of(guest);
+                (printed.add(stream, bytes), other)
+            })
+            .unwrap_or_else(|_| (Some(bytes.to_vec()), None)),
+    };
+    if lines.is_none() && other.is_none() {
+        return;
+    }
+    // The sink may wait for a lock of the host, whose holder may wait for the GIL.
+    out_of_python(guest.interpreter, || {
+        if let Some((guest, printed)) = other {
+            printed.flush(&guest);
+        }
+        if let Some(lines) = lines {
+            stream.log(guest, &lines);
+        }
+    });
+}
+
+/// Runs `run` detached; where Python is about to end, and nobody may come back in, attached.
+pub(super) fn out_of_python(interpreter: &'static Interpreter, run: impl FnOnce()) {
+    let counted = current(|record| record.is_some());
+    let _inside = if counted { None } else { interpreter.lifecycle.enter().ok() };
+    if counted || _inside.is_some() { attach::detached(interpreter, run) } else { run() }
+}

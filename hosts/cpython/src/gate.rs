@@ -1,0 +1,282 @@
+//! The gate in front of the GIL: who may go in without a fight.
+//!
+//! Threads that fight over the GIL get a third of what one thread alone gets
+//! done: each call wakes a waiter that finds the GIL taken again. The gate lets
+//! one thread in, call after call, for a slice of time. One other, the heir,
+//! watches; the rest sleep in a queue. After the slice the heir asks, the
+//! holder's next call steps aside, and the next in the queue becomes the heir.
+//! So one thread is woken per slice and not per call, and everybody's turn
+//! comes in the order of arrival.
+//!
+//! The gate is no lock: the GIL is. A holder that is still inside long after
+//! the heir has asked most likely waits for I/O in Python and has let go of the
+//! GIL, so the heir takes the gate over and waits for the GIL itself. Holders
+//! that wait in a host service leave the gate before.
+
+use std::cell::OnceCell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a holder may go on entering while somebody waits: some hundred short calls, and many times what it costs
+/// to hand over.
+const SLICE: Duration = Duration::from_micros(50);
+
+/// How long a holder that was asked may stay inside before it counts as waiting for I/O.
+const PATIENCE: Duration = Duration::from_micros(50);
+
+/// A gate that stays open for so long was left for good; between the calls of a busy holder it is open far shorter.
+const LEFT: Duration = Duration::from_micros(2);
+
+/// So many calls of a function that overstayed go past the gate.
+const PAST: u32 = 32;
+
+/// The word: the number of entries so far, and two flags.
+const HELD: u64 = 1;
+const WANTED: u64 = 2;
+const ENTRY: u64 = 4;
+
+pub(crate) struct Gate {
+    word: AtomicU64,
+    /// Who waits, in the order of arrival. The first is the heir.
+    queue: Mutex<VecDeque<Arc<Turn>>>,
+}
+
+/// What the holder has: the word as it entered, or nothing for who went past the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pass(u64);
+
+impl Pass {
+    pub(crate) const NONE: Pass = Pass(0);
+}
+
+/// What a function has shown: whether its calls overstay.
+///
+/// Each such call costs the heir a slice of watching, so a function that waits for I/O had better not hold the gate.
+#[derive(Debug, Default)]
+pub(crate) struct Habit(AtomicU32);
+
+/// Wakes one thread in the queue.
+#[derive(Default)]
+struct Turn {
+    come: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Gate {
+    pub(crate) const fn new() -> Self {
+        Gate { word: AtomicU64::new(0), queue: Mutex::new(VecDeque::new()) }
+    }
+
+    /// Enters, waiting for a turn. The GIL is still to be taken.
+    #[inline]
+    pub(crate) fn enter(&self) -> Pass {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & (HELD | WANTED) == 0
+            && let Some(pass) = self.take(word)
+        {
+            return pass;
+        }
+        self.wait()
+    }
+
+    /// Enters for a call of a function with this habit.
+    #[inline]
+    pub(crate) fn enter_for(&self, habit: &Habit) -> Pass {
+        if habit.0.load(Ordering::Relaxed) == 0 || habit.forget_one() { self.enter() } else { Pass::NONE }
+    }
+
+    /// Leaves, with the GIL let go. False where somebody has taken the gate over.
+    #[inline]
+    pub(crate) fn leave(&self, pass: Pass) -> bool {
+        if pass == Pass::NONE {
+            return true;
+        }
+        let mut word = pass.0;
+        loop {
+            match self.word.compare_exchange(word, word & !HELD, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) if now == pass.0 | WANTED && now != word => word = now,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Leaves after a call of a function with this habit.
+    #[inline]
+    pub(crate) fn leave_for(&self, pass: Pass, habit: &Habit) {
+        if !self.leave(pass) {
+            habit.0.store(PAST, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the gate if the word still is `word`, whether somebody holds it or not.
+    #[inline]
+    fn take(&self, word: u64) -> Option<Pass> {
+        let taken = ((word & !WANTED).wrapping_add(ENTRY)) | HELD;
+        let won = self.word.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed);
+        won.is_ok().then_some(Pass(taken))
+    }
+
+    #[cold]
+    fn wait(&self) -> Pass {
+        let turn = own_turn();
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push_back(turn.clone());
+        let first = queue.len() == 1;
+        drop(queue);
+        if !first {
+            turn.wait();
+        }
+        let pass = self.inherit();
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.pop_front();
+        let next = queue.front().cloned();
+        drop(queue);
+        if let Some(next) = next {
+            next.give();
+        }
+        pass
+    }
+
+    /// The heir's part: lets the holder go on for a slice, then asks, then loses patience.
+    fn inherit(&self) -> Pass {
+        let began = Instant::now();
+        let mut seen = self.word.load(Ordering::Relaxed);
+        let mut since = began;
+        loop {
+            pause();
+            let (word, now) = (self.word.load(Ordering::Relaxed), Instant::now());
+            if word != seen {
+                (seen, since) = (word, now);
+            }
+            if word & HELD == 0
+                && now - since >= LEFT
+                && let Some(pass) = self.take(word)
+            {
+                return pass;
+            }
+            if now - began >= SLICE {
+                break;
+            }
+        }
+        self.word.fetch_or(WANTED, Ordering::Relaxed);
+        let asked = Instant::now();
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if (word & HELD == 0 || asked.elapsed() >= PATIENCE)
+                && let Some(pass) = self.take(word)
+            {
+                return pass;
+            }
+            pause();
+        }
+    }
+}
+
+impl Habit {
+    /// Uses up one of the calls that go past the gate. True where there was none left.
+    #[cold]
+    fn forget_one(&self) -> bool {
+        let left = self.0.load(Ordering::Relaxed);
+        // Two threads may use up the same one; it is a habit and no account.
+        self.0.store(left.saturating_sub(1), Ordering::Relaxed);
+        left == 0
+    }
+}
+
+impl Turn {
+    fn wait(&self) {
+        let mut come = self.come.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*come {
+            come = self.wake.wait(come).unwrap_or_else(PoisonError::into_inner);
+        }
+        *come = false;
+    }
+
+    fn give(&self) {
+        *self.come.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wake.notify_one();
+    }
+}
+
+/// Kept per thread, so that waiting allocates nothing.
+fn own_turn() -> Arc<Turn> {
+    thread_local! { static TURN: OnceCell<Arc<Turn>> = const { OnceCell::new() } }
+    TURN.try_with(|turn| turn.get_or_init(Arc::default).clone()).unwrap_or_default()
+}
+
+/// A moment; shorter than the shortest call, and it lets others run where processors are few.
+fn pause() {
+    for _ in 0..16 {
+        std::hint::spin_loop();
+    }
+    std::thread::yield_now();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn the_gate_is_left_and_entered_again() {
+        let gate = Gate::new();
+        let first = gate.enter();
+        assert!(gate.leave(first));
+        let second = gate.enter();
+        assert_ne!(first, second);
+        assert!(gate.leave(second));
+        assert!(gate.leave(Pass::NONE));
+    }
+
+    #[test]
+    fn a_holder_that_stays_inside_is_overtaken_by_everybody() {
+        let gate = Gate::new();
+        let inside = Barrier::new(8);
+        let habit = Habit::default();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let pass = gate.enter();
+                    // As a call that waits until all the others are in.
+                    inside.wait();
+                    gate.leave_for(pass, &habit);
+                });
+            }
+        });
+        assert_eq!(Pass::NONE, gate.enter_for(&habit));
+        let pass = gate.enter();
+        assert!(gate.leave(pass));
+    }
+
+    #[test]
+    fn a_habit_wears_off() {
+        let gate = Gate::new();
+        let habit = Habit(AtomicU32::new(PAST));
+        let past = (0..PAST * 2).take_while(|_| gate.enter_for(&habit) == Pass::NONE).count();
+        assert_eq!(PAST as usize, past);
+    }
+
+    #[test]
+    fn nobody_is_left_waiting() {
+        let gate = Gate::new();
+        let start = Barrier::new(8);
+        let entries = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..20_000 {
+                        let pass = gate.enter();
+                        entries.fetch_add(1, Ordering::Relaxed);
+                        gate.leave(pass);
+                    }
+                });
+            }
+        });
+        assert_eq!(160_000, entries.into_inner());
+        assert!(gate.queue.lock().expect("not poisoned").is_empty());
+    }
+}

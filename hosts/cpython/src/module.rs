@@ -1,0 +1,274 @@
+//! A loaded module.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use polyhost_bridge::{
+    CancelReason, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result,
+    UnloadVerdict, no_such_export,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+
+use crate::error;
+use crate::ffi::{self, Entry, Guest, Interpreter, Object, Reply};
+use crate::function::CpythonFunction;
+use crate::gate::Habit;
+
+/// What the guest package offers the host, found once.
+pub(crate) struct Helpers {
+    pub(crate) load: Object,
+    pub(crate) unload: Object,
+    pub(crate) describe: Object,
+    pub(crate) load_error: Object,
+    pub(crate) service_error: Object,
+    pub(crate) cancelled: Object,
+    pub(crate) deadline_exceeded: Object,
+    /// The native type, and the function that makes a `CallContext` of an instance.
+    pub(crate) call_type: Object,
+    pub(crate) wrap_call: Object,
+    /// The context variable with the `Call` that a task runs for.
+    pub(crate) current_call: Object,
+}
+
+impl Helpers {
+    pub(crate) fn find(py: Python<'_>, native: &Bound<'_, PyModule>) -> PyResult<Helpers> {
+        let get = |module: &str, name: &str| -> PyResult<Object> {
+            Ok(Object::new(py.import(format!("polyhost.{module}"))?.getattr(name)?))
+        };
+        Ok(Helpers {
+            load: get("_module", "load")?,
+            unload: get("_module", "unload")?,
+            describe: get("_report", "describe")?,
+            load_error: get("_module", "LoadError")?,
+            service_error: get("_errors", "ServiceError")?,
+            cancelled: get("_errors", "Cancelled")?,
+            deadline_exceeded: get("_errors", "DeadlineExceeded")?,
+            call_type: Object::new(native.getattr("Call")?),
+            wrap_call: get("_call", "wrap")?,
+            current_call: get("_call", "current_call")?,
+        })
+    }
+
+    /// The class that stops a call for this reason.
+    pub(crate) fn stopped(&self, reason: CancelReason) -> &Object {
+        match reason {
+            CancelReason::Cancelled => &self.cancelled,
+            CancelReason::DeadlineExceeded => &self.deadline_exceeded,
+        }
+    }
+}
+
+/// A module in a tree of modules of its own.
+pub(crate) struct CpythonModule(pub(crate) Arc<Loaded>);
+
+/// What a module and its functions share. The last of them lets Python have its code back.
+pub(crate) struct Loaded {
+    guest: Arc<Guest>,
+    exports: Vec<Export>,
+    /// In the same order.
+    entries: Vec<Entry>,
+    descriptors: Option<Vec<u8>>,
+    /// The guest package's record of what was imported.
+    tree: Option<Object>,
+    /// Whether Python was told to let it go.
+    released: AtomicBool,
+}
+
+impl Loaded {
+    /// Imports `source` on this thread.
+    pub(crate) fn load(
+        interpreter: &'static Interpreter,
+        source: &ModuleSource,
+        options: &LoadOptions,
+    ) -> Result<Arc<Loaded>> {
+        let guest = Arc::new(Guest {
+            interpreter,
+            name: module_name(source, options),
+            services: options.services.clone(),
+            log: options.log.clone(),
+            lifecycle: Arc::new(Lifecycle::new()),
+        });
+        let (kind, place, text) = match source {
+            ModuleSource::Path(path) => {
+                check_path(path)?;
+                let absolute = path.canonicalize().unwrap_or_else(|_| path.clone());
+                ("path", absolute.into_os_string(), None)
+            }
+            ModuleSource::Name(name) => ("name", name.into(), None),
+            ModuleSource::Text { name, text } => ("text", name.into(), Some(text.as_str())),
+            _ => return Err(error::no_such_kind_of_source()),
+        };
+        let folders = search_path(options);
+        interpreter.with(|py| {
+            let helpers = interpreter.helpers();
+            let owner = ffi::owner_handle(py, guest.clone()).map_err(|e| error::in_host_code(py, &e))?;
+            let imported = ffi::within(&guest, || {
+                let imported = helpers.load.bind(py).call1((kind, place, text, folders, owner));
+                imported.map_err(|e| error::in_load(py, helpers, e))
+            })?;
+            let loaded = Loaded::read(guest.clone(), &imported).map_err(|e| error::in_host_code(py, &e))?;
+            Ok(Arc::new(loaded))
+        })
+    }
+
+    /// Reads what `polyhost._module.load` returns.
+    fn read(guest: Arc<Guest>, imported: &Bound<'_, PyAny>) -> PyResult<Loaded> {
+        let (tree, list, descriptors): (Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>, Option<Vec<u8>>) =
+            imported.extract()?;
+        let (mut exports, mut entries) = (Vec::new(), Vec::new());
+        for described in &list {
+            let (export, entry) = read_export(described)?;
+            exports.push(export);
+            entries.push(entry);
+        }
+        let tree = Some(Object::new(tree));
+        Ok(Loaded { guest, exports, entries, descriptors, tree, released: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn guest(&self) -> &Arc<Guest> {
+        &self.guest
+    }
+
+    pub(crate) fn export(&self, at: usize) -> &Export {
+        &self.exports[at]
+    }
+
+    pub(crate) fn entry(&self, at: usize) -> &Entry {
+        &self.entries[at]
+    }
+
+    /// Lets go of the module, whose calls have all ended, and tells what else holds it.
+    pub(crate) fn release(&self) -> Result<Vec<String>> {
+        let interpreter = self.guest.interpreter;
+        let released = self.released.swap(true, Ordering::Relaxed);
+        interpreter.with(|py| {
+            if !released {
+                self.entries.iter().for_each(|entry| entry.clear(py));
+            }
+            let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+            let held = interpreter.helpers().unload.bind(py).call1((tree.bind(py),));
+            held.and_then(|held| held.extract()).map_err(|e| error::in_host_code(py, &e))
+        })
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        let interpreter = self.guest.interpreter;
+        // Nobody is inside: a call holds a function, and that this. Nobody asks what became of it either, and this
+        // thread may be any: Python's own does the work.
+        if let (false, Some(tree)) = (*self.released.get_mut(), self.tree.take()) {
+            interpreter.later(move |py| {
+                let _ = interpreter.helpers().unload.bind(py).call1((tree.bind(py), false));
+            });
+        }
+    }
+}
+
+impl Module for CpythonModule {
+    fn name(&self) -> &str {
+        &self.0.guest.name
+    }
+
+    fn exports(&self) -> &[Export] {
+        &self.0.exports
+    }
+
+    fn descriptors(&self) -> Option<&[u8]> {
+        self.0.descriptors.as_deref()
+    }
+
+    fn function(&self, name: &str) -> Result<Arc<dyn Function>> {
+        if self.0.guest.lifecycle.is_closed() {
+            return Err(
+                Error::new(ErrorKind::Closed, "the module is unloaded; load it again").with("module", self.name())
+            );
+        }
+        match self.0.exports.binary_search_by(|export| export.name().cmp(name)) {
+            Ok(at) => Ok(Arc::new(CpythonFunction { module: self.0.clone(), at })),
+            Err(_) => Err(no_such_export(self.name(), &self.0.exports, name)),
+        }
+    }
+
+    fn unload(&self, grace: Duration) -> UnloadVerdict {
+        let guest = &self.0.guest;
+        guest.lifecycle.close();
+        let mut what = Vec::new();
+        let inside = guest.lifecycle.drain(grace);
+        if inside > 0 {
+            what.push(error::still_inside(inside));
+        }
+        // Its own calls do not hold up a drain: they can't end while it waits.
+        if ffi::inside(guest) {
+            what.push("a call on this very thread is still inside".to_owned());
+        }
+        if what.is_empty() {
+            match self.0.release() {
+                Ok(held) => what = held,
+                Err(error) if error.kind() == ErrorKind::Closed => {}
+                Err(error) => what.push(format!("unloading it failed: {error}")),
+            }
+        }
+        if what.is_empty() { UnloadVerdict::Unloaded } else { UnloadVerdict::StillAlive { what } }
+    }
+}
+
+impl fmt::Debug for CpythonModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exports: Vec<_> = self.0.exports.iter().map(Export::name).collect();
+        f.debug_struct("CpythonModule").field("name", &self.name()).field("exports", &exports).finish_non_exhaustive()
+    }
+}
+
+/// Reads one export as `polyhost._export.resolve` returns it.
+fn read_export(described: &Bound<'_, PyAny>) -> PyResult<(Export, Entry)> {
+    type Message<'py> = (String, Bound<'py, PyAny>);
+    type Described<'py> = (String, Bound<'py, PyAny>, Option<Message<'py>>, Option<Message<'py>>, bool, String);
+    let (name, function, request, reply, takes_context, doc): Described<'_> = described.extract()?;
+    let type_name = |message: &Option<Message<'_>>| message.as_ref().map(|(name, _)| name.clone());
+    let export = Export::bytes(name).with_types(type_name(&request), type_name(&reply)).with_doc(doc);
+    let decode = match request {
+        None => None,
+        Some((_, class)) => Some(Object::new(class.getattr("FromString")?)),
+    };
+    let reply = match reply {
+        None => None,
+        Some((_, class)) => {
+            Some(Reply { encode: Object::new(class.getattr("SerializeToString")?), class: Object::new(class) })
+        }
+    };
+    let function = Object::new(function);
+    Ok((export, Entry { function, decode, reply, takes_context, habit: Habit::default() }))
+}
+
+fn check_path(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(_) => Ok(()),
+        Err(cause) => {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let message = format!("there is no Python module at {}: {cause}", absolute.display());
+            Err(Error::new(ErrorKind::Load, message).caused_by(cause))
+        }
+    }
+}
+
+/// Folders in which the module's own imports look, before those of all modules.
+fn search_path(options: &LoadOptions) -> Vec<std::ffi::OsString> {
+    let values = options.options.iter().filter(|(key, _)| key == "path");
+    values.flat_map(|(_, value)| std::env::split_paths(value)).map(|path| absolute(&path).into_os_string()).collect()
+}
+
+fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn module_name(source: &ModuleSource, options: &LoadOptions) -> String {
+    options.name.clone().unwrap_or_else(|| match source {
+        ModuleSource::Path(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        other => other.display(),
+    })
+}
