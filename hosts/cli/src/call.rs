@@ -1,6 +1,5 @@
 //! `polyhost call`: calls one export.
 
-use std::num::NonZeroU64;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use polyhost::{Bytes, CallContext, Error, ErrorKind, Function, Output};
 
 use crate::cli::Global;
@@ -36,13 +35,14 @@ pub(crate) struct Call {
     /// Calls this many times with the same request, prints the last reply, and how long the calls took to stderr.
     ///
     /// A quick look and no benchmark: a request that never changes flatters runtimes that cache. See polyhost-bench.
-    #[arg(long, value_name = "N", help_heading = "Output")]
-    times: Option<NonZeroU64>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Output")]
+    times: Option<u64>,
     /// Adds an entry to the call's metadata; may be repeated.
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = load::pair, help_heading = "Calling")]
     metadata: Vec<(String, String)>,
     /// Gives each call this long, such as 50ms, 2s or 1m; exit code 124 when it runs out.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Calling")]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true,
+        help_heading = "Calling")]
     deadline: Option<Duration>,
     /// Calls through `call_async`, which answers at the deadline even where the guest can't be stopped.
     #[arg(long = "async", help_heading = "Calling")]
@@ -76,7 +76,7 @@ fn call(global: &Global, arguments: &Call, registry: &polyhost::Registry) -> Res
 
     let mut reply = Output::with_limit(arguments.input.limit);
     let mut timing = Timing::new();
-    for _ in 0..arguments.times.map_or(1, NonZeroU64::get) {
+    for _ in 0..arguments.times.unwrap_or(1) {
         let cx = arguments.context();
         let outcome = timing.measure(|| arguments.call_once(&function, cx, &input, &mut reply));
         outcome.map_err(|error| error.operation(format!("call {}", arguments.export)))?;

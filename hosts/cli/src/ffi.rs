@@ -1,11 +1,21 @@
-//! What `doctor` asks the C library: signal actions, alternate stacks, limits, and where code was loaded from.
+//! Loading shared libraries, and what `doctor` asks the C library: signal actions, alternate stacks, limits, and
+//! where code was loaded from.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use polyhost::native::Native;
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the polyhost program is written for Linux");
+
+/// The runtime of shared libraries.
+pub(crate) fn native() -> Arc<Native> {
+    // SAFETY: whoever names a library on the command line vouches for it, as for any program that they run.
+    unsafe { Native::with_libraries() }
+}
 
 /// What a process does with a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! Loading the module that a command names, with everything it may call.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use polyhost::{LoadOptions, LogSink, Module, Registry, Services};
 
 use crate::failure::Failure;
@@ -20,15 +19,15 @@ pub(crate) struct Load {
     #[arg(long = "option", short = 'O', value_name = "KEY=VALUE", value_parser = pair, help_heading = "Loading")]
     options: Vec<(String, String)>,
     /// Copies of the module's state, side by side.
-    #[arg(long, value_name = "N", default_value = "1", help_heading = "Loading")]
-    instances: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u32).range(1..), help_heading = "Loading")]
+    instances: u32,
     /// Lets the module call an export of another module as the host service NAME; may be repeated.
     #[arg(long = "service", value_name = "NAME=LOCATION#EXPORT", value_parser = service, help_heading = "Loading")]
     services: Vec<Service>,
     /// Lets the module call every export of another module by its own name; may be repeated.
     ///
     /// Modules given by --service are loaded first, then those given by --link, each in the order of the command
-    /// line; each may call what was given before it.
+    /// line; each may call what was given before it. One that is given twice is loaded once.
     #[arg(long = "link", value_name = "LOCATION", help_heading = "Loading")]
     links: Vec<String>,
     /// The least important of the guests' log lines to show on stderr.
@@ -53,7 +52,7 @@ impl Load {
         }
         let log = self.log.sink();
         let options =
-            LoadOptions::new().services(self.services(registry, &log)?).instances(self.instances.get()).log(log);
+            LoadOptions::new().services(self.services(registry, &log)?).instances(self.instances as usize).log(log);
         let options = self.options.iter().fold(options, |options, (key, value)| options.option(key, value));
         Ok(registry.load(&self.location, &options)?)
     }

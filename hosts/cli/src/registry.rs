@@ -2,6 +2,11 @@
 
 use polyhost::Registry;
 
+use crate::ffi;
+
+/// All of them, none started yet. Shared libraries are allowed here, which the library leaves to its users.
 pub(crate) fn registry() -> Registry {
-    Registry::new()
+    let mut registry = polyhost::registry();
+    registry.add("native", || Ok(ffi::native()));
+    registry
 }

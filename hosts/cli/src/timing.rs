@@ -15,7 +15,8 @@ pub(crate) struct Timing {
 
 impl Timing {
     pub(crate) fn new() -> Self {
-        let calls = Histogram::new(3).expect("three digits are among those a histogram can have");
+        // An hour is the longest it tells apart.
+        let calls = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are in order");
         Timing { calls, first: None, total: Duration::ZERO }
     }
 
@@ -23,11 +24,14 @@ impl Timing {
     pub(crate) fn measure<T, E>(&mut self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let start = Instant::now();
         let reply = call()?;
-        let took = start.elapsed();
+        self.count(start.elapsed());
+        Ok(reply)
+    }
+
+    fn count(&mut self, took: Duration) {
         self.first.get_or_insert(took);
         self.total += took;
         self.calls.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        Ok(reply)
     }
 
     /// For programs; nanoseconds.
@@ -50,7 +54,7 @@ impl Timing {
     pub(crate) fn to_text(&self) -> String {
         let quantile = |q| Duration::from_nanos(self.calls.value_at_quantile(q));
         format!(
-            "{} calls: p50 {:.3?}, p99 {:.3?}, min {:.3?}, mean {:.3?}, max {:.3?}, first {:.3?}; {} calls/s",
+            "{} calls: p50 {:.1?}, p99 {:.1?}, min {:.1?}, mean {:.1?}, max {:.1?}, first {:.1?}; {} calls/s",
             self.calls.len(),
             quantile(0.5),
             quantile(0.99),
@@ -77,17 +81,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_went_well() {
+    fn tells_what_it_counted() {
         let mut timing = Timing::new();
-        for i in 0..10 {
-            let outcome = timing.measure(|| if i == 3 { Err(()) } else { Ok(()) });
-            assert_eq!(i == 3, outcome.is_err());
-        }
+        (1..=100).rev().for_each(|millis| timing.count(Duration::from_millis(millis)));
         let json = timing.to_json();
-        let get = |key: &str| json["timing"][key].as_u64().expect("a number");
-        assert_eq!(9, get("calls"));
-        assert!(get("min_ns") <= get("p50_ns") && get("p50_ns") <= get("p99_ns") && get("p99_ns") <= get("max_ns"));
-        assert!(get("min_ns") <= get("first_ns") + 1 && get("first_ns") <= get("max_ns") + 1);
-        assert!(timing.to_text().starts_with("9 calls: p50 "));
+        let check = |key: &str, millis: u64| {
+            let nanos = json["timing"][key].as_u64().expect("a number");
+            // Three digits.
+            assert!(nanos.abs_diff(millis * 1_000_000) <= millis * 1_000, "{key} is {nanos} ns");
+        };
+        check("first_ns", 100);
+        check("min_ns", 1);
+        check("p50_ns", 50);
+        check("p99_ns", 99);
+        check("max_ns", 100);
+        assert_eq!(
+            (Some(100), Some(50_500_000)),
+            (json["timing"]["calls"].as_u64(), json["timing"]["mean_ns"].as_u64())
+        );
+        assert_eq!(Some(19), json["timing"]["calls_per_second"].as_u64());
+        assert!(timing.to_text().starts_with("100 calls: p50 50."), "{}", timing.to_text());
+    }
+
+    #[test]
+    fn a_call_that_fails_does_not_count() {
+        let mut timing = Timing::new();
+        assert_eq!(Ok(1), timing.measure(|| Ok::<_, ()>(1)));
+        assert_eq!(Err(()), timing.measure(|| Err::<(), _>(())));
+        assert_eq!(1, timing.calls.len());
     }
 }

@@ -127,7 +127,12 @@ fn write_signals(text: &mut String, paint: Paint, rows: &[SignalRow], verbose: b
     }
     for row in shown {
         let SignalRow { number, name, before, after } = row;
-        let mut line = format!("  {number:>2} {name:<13}{before:<width$}  {}", after.as_deref().unwrap_or_default());
+        let after = match after {
+            Some(after) if row.has_changed() => after,
+            Some(_) => "the same",
+            None => "",
+        };
+        let mut line = format!("  {number:>2} {name:<13}{before:<width$}  {after}");
         line.truncate(line.trim_end().len());
         let _ = writeln!(text, "{}", if row.has_changed() { paint.warning(line) } else { line });
     }

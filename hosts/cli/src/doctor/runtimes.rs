@@ -183,9 +183,9 @@ fn compare_python(report: &mut RuntimeReport) {
     }
 }
 
-/// Starts each runtime of this build.
+/// Starts each runtime of this build that was found.
 pub(super) fn start(registry: &Registry, reports: &mut [RuntimeReport]) {
-    for report in reports.iter_mut().filter(|report| report.in_build) {
+    for report in reports.iter_mut().filter(|report| report.in_build && report.status != Status::Missing) {
         let (memory, clock) = (resident(), Instant::now());
         match registry.runtime(report.scheme) {
             Ok(runtime) => {
