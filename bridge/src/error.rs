@@ -400,7 +400,7 @@ fn write_report(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut outermost = true;
     while let Some(it) = guest {
         if !outermost {
-            write!(f, "\n  raised from {}: {}", it.type_name, it.message)?;
+            write!(f, "\n  raised from {}: {}", it.type_name, it.message.trim_end().replace('\n', "\n    "))?;
         }
         for frame in &it.frames {
             write!(f, "\n    {frame}")?;
