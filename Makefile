@@ -13,6 +13,7 @@ demo: setup ## Runs one service in C#, Python, Lua and C, and prints what came b
 	$(CARGO) run --release --package polyhost --features "$$($(SETUP) features)" --example middleware
 
 test: setup ## Runs every test
+	@$(SETUP) ensure protoc
 	$(CARGO) test $$($(SETUP) scope)
 	$(SETUP) csharp-tests
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m pytest --quiet python; else echo "skipped: the Python tests: no .venv"; fi

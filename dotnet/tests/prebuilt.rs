@@ -2,18 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::{Wanted, search};
-use polyhost_toolchain::setup::Project;
 use polyhost_toolchain::setup::guests::{dotnet_command, properties};
+use polyhost_toolchain::setup::{Project, protoc};
 
 /// The SDK that the assemblies are built with: another compiler may write other bytes.
 const SDK: &str = "10.0.401";
-
-/// The last release whose C# compiles with Google.Protobuf 3.21 as well as with all later ones; Debian 12 has it.
-const PROTOC: &str = "libprotoc 3.21.12";
 
 /// The C# that is made of each .proto file.
 const FILES: &[(&str, &str)] = &[("conformance/v1/conformance.proto", "tests/Conformance/gen/Conformance.cs")];
@@ -54,17 +50,13 @@ fn assemblies_match_their_sources() {
 
 #[test]
 fn messages_match_the_proto_files() {
-    let protoc = std::env::var_os("PROTOC").unwrap_or_else(|| "protoc".into());
-    let version = Command::new(&protoc).arg("--version").output();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    if version != PROTOC {
-        let found = if version.is_empty() { "no protoc is on PATH".to_owned() } else { format!("protoc is {version}") };
-        return skip(&format!("the C# messages are made by {PROTOC}; {found}"), false);
-    }
+    let Some(mut generate) = protoc::find(&project()) else {
+        let why = format!("the C# messages are made by {}, which is not there", protoc::VERSION);
+        return skip(&format!("{why}; `make test` gets it"), false);
+    };
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages");
     std::fs::create_dir_all(&out).expect("temporary folder");
     let descriptors = folder().join("../proto/src/gen/descriptors.binpb");
-    let mut generate = Command::new(&protoc);
     generate.arg("--descriptor_set_in").arg(descriptors).arg("--csharp_out").arg(&out);
     let result = generate.args(FILES.iter().map(|(proto, _)| proto)).output().expect("protoc runs");
     assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));

@@ -6,18 +6,21 @@ use std::process::ExitCode;
 
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
-use polyhost_toolchain::setup::{Error, Project, Result, cargo_config, dotnet, guests, lua, python, report, roslyn};
+use polyhost_toolchain::setup::{
+    Error, Project, Result, cargo_config, dotnet, guests, lua, protoc, python, report, roslyn,
+};
 
 const HELP: &str = "\
 Gets what a checkout of Polyhost needs onto the machine. It can be run again at any time.
 
-usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|guests|all]...
+usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|guests|protoc|all]...
        polyhost-setup report [--json]
        polyhost-setup csharp-tests [--require RUNTIMES]
        polyhost-setup dotnet ARGUMENTS...
        polyhost-setup features | scope
 
-ensure        makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them
+ensure        makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them;
+              if asked, of the protoc that tests compare checked-in C# with (protoc)
 report        tells what is found on this machine, and where
 csharp-tests  builds the C# tests and runs them; skips them where there is no SDK to do it
 dotnet        runs the SDK's own program with the project's settings
@@ -90,6 +93,9 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
         tally.add("luajit", project.c_compiler());
         let ready = |path: PathBuf| format!("Lua library for the demo, {}", path.display());
         tally.add("markdown.lua", lua::ensure(project).map(ready));
+    }
+    if arguments.parts.iter().any(|part| part == "protoc") {
+        tally.add("protoc", protoc::ensure(project).map(|_| protoc::VERSION));
     }
     cargo_config::write(project)?;
     if let Some(Dotnet(root)) = root
@@ -227,7 +233,7 @@ impl Arguments {
                 name if parsed.command.is_empty() && COMMANDS.contains(&name) => {
                     parsed.command = argument;
                 }
-                "dotnet" | "python" | "guests" | "all" if parsed.command == "ensure" => {
+                "dotnet" | "python" | "guests" | "protoc" | "all" if parsed.command == "ensure" => {
                     parsed.parts.push(argument);
                 }
                 other => return Err(format!("`{other}` is not understood here")),

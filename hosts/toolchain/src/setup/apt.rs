@@ -49,6 +49,19 @@ impl<'a> Apt<'a> {
         &self.folder
     }
 
+    /// Downloads packages, not what they depend on, and unpacks them into a folder.
+    pub(crate) fn unpack(&self, packages: &[&str], to: &Path) -> Result<()> {
+        self.run("download", &[&["download"], packages].concat())?;
+        let archives = ending(&self.folder, ".deb");
+        if archives.len() != packages.len() {
+            return Err(Error::new(format!("apt has downloaded {archives:?} for {packages:?}")));
+        }
+        for archive in archives {
+            self.project.run("apt-unpack", self.project.command("dpkg-deb")?.arg("--extract").arg(archive).arg(to))?;
+        }
+        Ok(())
+    }
+
     /// Runs `apt-get`; its output goes to a log `apt-<log>`.
     pub(crate) fn run(&self, log: &str, arguments: &[&str]) -> Result<()> {
         let mut command = self.project.within(LIMIT, &self.project.program("apt-get")?)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::apt::{Apt, Archive};
-use super::files::{Part, Pin, ending};
+use super::files::{Part, Pin};
 use super::{Error, Project, Result, say};
 
 const PACKAGE: &str = "lua-markdown";
@@ -27,13 +27,8 @@ pub fn ensure(project: &Project) -> Result<PathBuf> {
     say(format_args!("getting {PACKAGE} from the distribution's packages (15 kB, and 9 MB of package lists)"));
     let part = Part::beside(&place)?;
     let apt = Apt::update(project, part.path(), Archive::Packages)?;
-    apt.run("download", &["download", PACKAGE])?;
-    let packages = ending(apt.folder(), ".deb");
-    let [package] = packages.as_slice() else {
-        return Err(Error::new(format!("apt has downloaded {packages:?} for {PACKAGE}")));
-    };
     let unpacked = part.path().join("package");
-    project.run("lua-unpack", project.command("dpkg-deb")?.arg("--extract").arg(package).arg(&unpacked))?;
+    apt.unpack(&[PACKAGE], &unpacked)?;
     let library = unpacked.join(LIBRARY);
     PIN.check(&library)?;
     let folder = library.parent().unwrap_or(&unpacked);

@@ -9,6 +9,7 @@ pub mod guests;
 pub mod lua;
 pub mod nuget;
 pub mod protobuf;
+pub mod protoc;
 pub mod python;
 pub mod report;
 pub mod roslyn;
