@@ -42,8 +42,8 @@ pub struct ClrConfig {
     /// Runtime properties, `configProperties` of a `runtimeconfig.json`; they win over the options above.
     /// `AppContext.GetData` reads them.
     pub properties: BTreeMap<String, String>,
-    /// The folder of the C# compiler's libraries, and no other. By default it is searched for when a module is loaded from
-    /// source; see [`polyhost_toolchain::roslyn::search`].
+    /// The folder of the C# compiler's libraries, looked at before every other place when a module is loaded from source;
+    /// see [`polyhost_toolchain::roslyn::search`].
     pub roslyn: Option<PathBuf>,
 }
 

@@ -8,7 +8,8 @@ use polyhost_bridge::{Error, ErrorKind};
 use polyhost_toolchain::NotFound;
 use polyhost_toolchain::dotnet::DotnetRoot;
 
-const INSTALL: &str = "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the folder of one";
+const INSTALL: &str =
+    "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the folder of one";
 
 // Codes of hostfxr, from dotnet/runtime `docs/design/features/host-error-codes.md`.
 const LIBRARY_LOAD: u32 = 0x8000_8082;
@@ -49,7 +50,9 @@ pub(crate) fn no_temporary_file(error: io::Error) -> Error {
 #[cold]
 pub(crate) fn start(root: &DotnetRoot, code: u32, said: &str) -> Error {
     let what = match code {
-        FRAMEWORK_MISSING => "it lacks a framework of a version that will do; install it, or set DOTNET_ROOT to a .NET that has it",
+        FRAMEWORK_MISSING => {
+            "it lacks a framework of a version that will do; install it, or set DOTNET_ROOT to a .NET that has it"
+        }
         LIBRARY_LOAD | LIBRARY_MISSING | CORECLR_RESOLVE | CORECLR_BIND | RESOLVER_INIT | RESOLVER_RESOLVE => {
             "the installation is damaged or incomplete; install it again, or set DOTNET_ROOT to another"
         }
@@ -81,7 +84,8 @@ fn inventory(root: &DotnetRoot) -> String {
 
 #[cold]
 pub(crate) fn no_bootstrap(error: impl Display) -> Error {
-    let message = format!("the embedded shim has no bootstrap: {error}; this build of Polyhost is broken, please report");
+    let message =
+        format!("the embedded shim has no bootstrap: {error}; this build of Polyhost is broken, please report");
     Error::new(ErrorKind::Internal, message)
 }
 

@@ -1,8 +1,8 @@
 //! A loaded module.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use polyhost_bridge::abi::{GuestModule, Opened, Source};
@@ -70,7 +70,9 @@ impl Loaded {
 
     pub(crate) fn function(self: &Arc<Self>, name: &str) -> Result<ClrFunction> {
         if self.lifecycle.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the module is unloaded; load it again").with("module", self.name()));
+            return Err(
+                Error::new(ErrorKind::Closed, "the module is unloaded; load it again").with("module", self.name())
+            );
         }
         match self.exports.binary_search_by(|export| export.name().cmp(name)) {
             Ok(at) => Ok(ClrFunction { module: self.clone(), at, id: self.ids[at] }),

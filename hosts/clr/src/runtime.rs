@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_BYTES, POLYHOST_SOURCE_PATH};
+use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_BYTES, POLYHOST_SOURCE_PATH, POLYHOST_SOURCE_TEXT};
 use polyhost_bridge::abi::{GuestModule, Source};
 use polyhost_bridge::{
     Capabilities, Error, ErrorKind, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo,
 };
 use polyhost_toolchain::dotnet::{DotnetRoot, search};
-use polyhost_toolchain::{Machine, Search};
+use polyhost_toolchain::{Machine, Search, roslyn};
 
 use crate::config::{Aspnet, ClrConfig};
 use crate::error;
@@ -88,41 +88,45 @@ impl Clr {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load_assembly(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<Loaded>> {
-        match source {
-            ModuleSource::Path(path) if is_source(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| image::missing(path, &e))?;
-                self.load_text(path, &text, options)
-            }
+    fn open(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<Loaded>> {
+        let mut shim_options = options.options.clone();
+        let (kind, name, data): (u32, PathBuf, &[u8]) = match source {
             ModuleSource::Path(path) => {
-                image::check_file(path, &self.frameworks)?;
+                if is_source(path) {
+                    path.metadata().map_err(|e| image::missing(path, &e))?;
+                    shim_options.push(self.compiler(path)?);
+                } else {
+                    image::check_file(path, &self.frameworks)?;
+                }
                 let absolute = path.canonicalize().map_err(|e| image::missing(path, &e))?;
-                let name = absolute.as_os_str().as_encoded_bytes();
-                self.open(source, options, POLYHOST_SOURCE_PATH, name, &[])
+                (POLYHOST_SOURCE_PATH, absolute, &[])
             }
             ModuleSource::Bytes { name, bytes } => {
                 image::check_bytes(name, bytes)?;
-                self.open(source, options, POLYHOST_SOURCE_BYTES, name.as_bytes(), bytes)
+                (POLYHOST_SOURCE_BYTES, name.into(), bytes)
             }
-            ModuleSource::Text { name, text } => self.load_text(Path::new(name), text, options),
-            _ => Err(error::no_such_kind_of_source()),
-        }
-    }
-
-    fn load_text(&self, _name: &Path, _text: &str, _options: &LoadOptions) -> Result<Arc<Loaded>> {
-        Err(error::no_such_kind_of_source())
-    }
-
-    fn open(
-        &self,
-        source: &ModuleSource,
-        options: &LoadOptions,
-        kind: u32,
-        name: &[u8],
-        data: &[u8],
-    ) -> Result<Arc<Loaded>> {
+            ModuleSource::Text { name, text } => {
+                shim_options.push(self.compiler(Path::new(name))?);
+                (POLYHOST_SOURCE_TEXT, name.into(), text.as_bytes())
+            }
+            _ => return Err(error::no_such_kind_of_source()),
+        };
         let guest = GuestModule::new(module_name(source, options), options.services.clone(), options.log.clone());
-        Loaded::open(self.shim, guest, &Source { kind, name, data, options: &options.options })
+        let name = name.as_os_str().as_encoded_bytes();
+        Loaded::open(self.shim, guest, &Source { kind, name, data, options: &shim_options })
+    }
+
+    /// Where the shim finds the compiler for a module that is given as source.
+    fn compiler(&self, source: &Path) -> Result<(String, String)> {
+        let mut machine = Machine::current();
+        if let Some(folder) = &self.config.roslyn {
+            machine = machine.with(roslyn::VARIABLE, folder);
+        }
+        let folder = roslyn::search(&machine, Some(&self.root)).into_result().map_err(|e| {
+            let message = format!("{} is C# source, and there is no compiler for it: {e}", source.display());
+            Error::new(ErrorKind::Load, message).caused_by(e)
+        })?;
+        Ok(("roslyn".to_owned(), folder.display().to_string()))
     }
 }
 
@@ -147,7 +151,7 @@ impl Runtime for Clr {
         if self.state().closed {
             return Err(error::shut_down());
         }
-        let loaded = self.load_assembly(source, options)?;
+        let loaded = self.open(source, options)?;
         let mut state = self.state();
         if state.closed {
             return Err(error::shut_down());
@@ -219,6 +223,9 @@ fn module_name(source: &ModuleSource, options: &LoadOptions) -> String {
 
 impl std::fmt::Debug for Clr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Clr").field("version", &self.info.version).field("root", &self.root.root).finish_non_exhaustive()
+        f.debug_struct("Clr")
+            .field("version", &self.info.version)
+            .field("root", &self.root.root)
+            .finish_non_exhaustive()
     }
 }

@@ -90,7 +90,8 @@ impl Drop for Given {
         let Some((stack, before)) = self.0.take() else { return };
         // Rust's own stack is gone by now, with signal stacks switched off (std's `drop_handler`): then there is
         // nothing to put back. Else whoever owns the one from before still counts on it.
-        let ours = current().is_ok_and(|now| now.ss_sp == stack.bottom.as_ptr() && now.ss_flags & libc::SS_DISABLE == 0);
+        let ours =
+            current().is_ok_and(|now| now.ss_sp == stack.bottom.as_ptr() && now.ss_flags & libc::SS_DISABLE == 0);
         // SAFETY: ours is in force, so nobody has come to take away the one from before since we replaced it.
         if ours && unsafe { set(&before) }.is_err() {
             // The thread stands on it. It stays the thread's for good.
