@@ -8,7 +8,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
-use polyhost::{Bytes, CallContext, Error, ErrorKind, Function, Output};
+use polyhost::{Bytes, CallContext, Error, ErrorKind, Function, Output, Registry};
 
 use crate::cli::Global;
 use crate::failure::Failure;
@@ -57,7 +57,7 @@ Examples, from a checkout (`make guests` builds what they need):
   polyhost call py:python/tests/conformance_guest.py conformance.v1.Conformance/Spin --deadline 50ms";
 
 pub(crate) fn run(global: &Global, arguments: &Call) -> Result<ExitCode, Failure> {
-    let registry = crate::registry::registry();
+    let registry = arguments.load.registry();
     let outcome = call(global, arguments, &registry);
     if !cut_short(&outcome) {
         load::finish(&registry);
@@ -65,7 +65,7 @@ pub(crate) fn run(global: &Global, arguments: &Call) -> Result<ExitCode, Failure
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-fn call(global: &Global, arguments: &Call, registry: &polyhost::Registry) -> Result<(), Failure> {
+fn call(global: &Global, arguments: &Call, registry: &Registry) -> Result<(), Failure> {
     let content = arguments.input.read()?;
     let module = arguments.load.load(registry)?;
     let function = module.function(&arguments.export)?;

@@ -45,7 +45,7 @@ struct Entry {
 }
 
 pub(crate) fn run(global: &Global, arguments: &Inspect) -> Result<ExitCode, Failure> {
-    let registry = crate::registry::registry();
+    let registry = arguments.load.registry();
     let outcome = inspect(global, arguments, &registry);
     load::finish(&registry);
     outcome.map(|()| ExitCode::SUCCESS)

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
-use polyhost::{LoadOptions, LogSink, Module, Registry, Services};
+use polyhost::{LoadOptions, LogSink, Module, ModuleSource, Registry, Services};
 
 use crate::failure::Failure;
 use crate::log::Threshold;
+use crate::registry::registry;
 
 /// What names a module and says how to load it; the same for every command.
 #[derive(Debug, Args)]
@@ -44,6 +45,11 @@ struct Service {
 }
 
 impl Load {
+    /// The runtimes to load it with.
+    pub(crate) fn registry(&self) -> Registry {
+        registry(self.log.sink())
+    }
+
     /// Loads the module and those it may call.
     pub(crate) fn load(&self, registry: &Registry) -> Result<Arc<dyn Module>, Failure> {
         let linked = self.services.iter().map(|service| &service.location).chain(&self.links);
@@ -51,8 +57,8 @@ impl Load {
             registry.parse(location).map_err(|error| Failure::Usage(error.to_string()))?;
         }
         let log = self.log.sink();
-        let options =
-            LoadOptions::new().services(self.services(registry, &log)?).instances(self.instances as usize).log(log);
+        let services = self.services(registry, &log)?;
+        let options = common_options(registry, &self.location, services, log).instances(self.instances as usize);
         let options = self.options.iter().fold(options, |options, (key, value)| options.option(key, value));
         Ok(registry.load(&self.location, &options)?)
     }
@@ -83,10 +89,20 @@ fn load_once<'a>(
     if let Some(module) = loaded.get(location) {
         return Ok(module.clone());
     }
-    let options = LoadOptions::new().services(services.clone()).log(log.clone());
+    let options = common_options(registry, location, services.clone(), log.clone());
     let module = registry.load(location, &options)?;
     loaded.insert(location, module.clone());
     Ok(module)
+}
+
+/// What every module is loaded with.
+fn common_options(registry: &Registry, location: &str, services: Services, log: LogSink) -> LoadOptions {
+    let options = LoadOptions::new().services(services).log(log);
+    match registry.parse(location) {
+        // A module that is named and not a file is looked for in the working folder too, as `python -m` does.
+        Ok(("py", ModuleSource::Name(_))) => options.option("path", "."),
+        _ => options,
+    }
 }
 
 /// Ends the runtimes that were started, as a guest expects at the end of a program. Not after a call that was cut

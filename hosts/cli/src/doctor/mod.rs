@@ -13,6 +13,8 @@ use serde::Serialize;
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::load;
+use crate::log::Threshold;
+use crate::registry::registry;
 use crate::screen;
 
 use machine::{Machine, Process};
@@ -49,9 +51,9 @@ struct Report {
 }
 
 pub(crate) fn run(global: &Global, arguments: &Doctor) -> Result<ExitCode, Failure> {
-    let registry = crate::registry::registry();
+    let registry = registry(Threshold::Info.sink());
     let before = signals::read();
-    let mut runtimes = runtimes::look(&registry);
+    let mut runtimes = runtimes::look();
     let mut process = Process::read();
     let mut after = None;
     if arguments.start {

@@ -100,14 +100,13 @@ impl RuntimeReport {
 }
 
 /// Looks at every runtime and starts none.
-pub(super) fn look(registry: &Registry) -> Vec<RuntimeReport> {
+pub(super) fn look() -> Vec<RuntimeReport> {
     let machine = Machine::current();
-    let has = |scheme| registry.schemes().any(|it| it == scheme);
     vec![
         RuntimeReport::new("native", "native", true, "shared libraries of the C ABI, and Rust"),
-        look_at_dotnet(&machine, has("clr")),
-        look_at_python(&machine, has("py")),
-        RuntimeReport::new("lua", "LuaJIT", has("lua"), "compiled into this program"),
+        look_at_dotnet(&machine, cfg!(feature = "clr")),
+        look_at_python(&machine, cfg!(feature = "cpython")),
+        RuntimeReport::new("lua", "LuaJIT", cfg!(feature = "luajit"), "compiled into this program"),
     ]
 }
 
@@ -167,13 +166,17 @@ fn look_at_python(machine: &Machine, in_build: bool) -> RuntimeReport {
 /// Nothing finds libpython at run time but the path in the program itself, and the loader may take another one.
 #[cfg(feature = "cpython")]
 fn compare_python(report: &mut RuntimeReport) {
-    const BUILT_FOR: &str = env!("POLYHOST_BUILT_FOR_PYTHON");
+    use crate::registry::{BUILT_FOR_PYTHON as BUILT_FOR, active_environment};
     let (version, file) = crate::ffi::loaded_python();
     let number = version.split_whitespace().next().unwrap_or_default().to_owned();
     let file = file.map_or_else(|| "an unknown file".to_owned(), |path| path.display().to_string());
     report.summary = format!("{number} at {file}");
     report.fact("loaded library", format!("{version} ({file})"));
     report.fact("built for", BUILT_FOR);
+    if let Some((folder, fits)) = active_environment() {
+        let why = if fits { "" } else { ", not used: another Python made it" };
+        report.fact("virtual environment", format!("{}{why}", folder.display()));
+    }
     let same_minor = number.strip_prefix(BUILT_FOR).is_some_and(|rest| rest.starts_with('.') || rest.is_empty());
     if !same_minor {
         report.broken(
