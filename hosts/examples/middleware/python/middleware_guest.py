@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 
-from middleware_pb2 import Reply, Request
+from bench.v1.middleware_pb2 import Reply, Request
 from polyhost import export
 
 PREFIX = "/api/v1/"

@@ -1,0 +1,106 @@
+//! The examples' C# and Python messages are what their .proto files give.
+//!
+//! `POLYHOST_BLESS=1 cargo test -p polyhost --test generated` writes them anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use polyhost_toolchain::Machine;
+use polyhost_toolchain::setup::{Project, protoc, python};
+
+/// The messages of an example.
+struct Messages {
+    /// What imports are relative to, and the file.
+    proto: (&'static str, &'static str),
+    /// Where the C# is checked in, a file.
+    csharp: &'static str,
+    /// Where the Python is, a folder.
+    python: &'static str,
+}
+
+const ALL: [Messages; 2] = [
+    Messages {
+        proto: ("hosts/examples/hello", "greeter.proto"),
+        csharp: "hosts/examples/hello/clr/gen/Greeter.cs",
+        python: "hosts/examples/hello/python",
+    },
+    Messages {
+        proto: ("proto", "bench/v1/middleware.proto"),
+        csharp: "hosts/examples/middleware/clr/Middleware/gen/Middleware.cs",
+        python: "hosts/examples/middleware/python",
+    },
+];
+
+#[test]
+fn csharp_matches_the_proto_files() {
+    let project = project();
+    for messages in &ALL {
+        let Some(mut compiler) = protoc::find(&project) else {
+            eprintln!("skipped: {} is not there; `make test` gets it", protoc::VERSION);
+            return;
+        };
+        let file = Path::new(messages.csharp);
+        let out = out("csharp");
+        run(compiler.arg(format!("--csharp_out={}", out.display())), &project, messages);
+        let name = file.file_name().expect("a file");
+        compare(&out.join(name), &project.root().join(file));
+    }
+}
+
+#[test]
+fn python_matches_the_proto_files() {
+    let project = project();
+    let program = python::interpreter(&project);
+    if !program.is_file() {
+        let required = std::env::var("POLYHOST_REQUIRE").is_ok_and(|list| list.contains("cpython"));
+        assert!(!required, "{} is not there, and POLYHOST_REQUIRE asks for cpython", program.display());
+        eprintln!("skipped: {} is not there; `make setup` makes it", program.display());
+        return;
+    }
+    for messages in &ALL {
+        let out = out("python");
+        let mut compiler = Command::new(&program);
+        compiler.args(["-m", "grpc_tools.protoc"]);
+        for kind in ["python", "pyi"] {
+            compiler.arg(format!("--{kind}_out={}", out.display()));
+        }
+        run(&mut compiler, &project, messages);
+        let stem = messages.proto.1.trim_end_matches(".proto");
+        for file in [format!("{stem}_pb2.py"), format!("{stem}_pb2.pyi")] {
+            compare(&out.join(&file), &project.root().join(messages.python).join(&file));
+        }
+    }
+}
+
+/// The checkout.
+fn project() -> Project {
+    Project::around(Path::new(env!("CARGO_MANIFEST_DIR")), Machine::current()).expect("the crate lies in a checkout")
+}
+
+/// A folder to write to.
+fn out(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("generated").join(name);
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    folder
+}
+
+fn run(compiler: &mut Command, project: &Project, messages: &Messages) {
+    let (folder, file) = messages.proto;
+    let compiler = compiler.arg("-I").arg(project.root().join(folder)).arg(file);
+    let output = compiler.output().expect("the compiler starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn compare(new: &Path, checked_in: &Path) {
+    let read = |file: &Path| fs::read_to_string(file).unwrap_or_default();
+    let text = read(new);
+    assert!(!text.is_empty(), "the compiler has not written {}", new.display());
+    if std::env::var_os("POLYHOST_BLESS").is_some() {
+        fs::create_dir_all(checked_in.parent().expect("a folder")).expect("the folder can be made");
+        fs::write(checked_in, text).expect("the file can be written");
+        return;
+    }
+    let same = text == read(checked_in);
+    assert!(same, "{} is not what its .proto gives; run the test with POLYHOST_BLESS=1", checked_in.display());
+}
