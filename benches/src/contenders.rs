@@ -8,7 +8,7 @@ use polyhost::{Function, LoadOptions, Module, ModuleSource, Registry, Result};
 const PYTHON: &str = include_str!("../guests/bench_guest.py");
 const LUA: &str = include_str!("../guests/bench_guest.lua");
 /// Built by `make setup`, like all C# of the project.
-const ASSEMBLY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/Conformance/Conformance.dll");
+const ASSEMBLY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/Bench/Bench.dll");
 
 /// Loads the guest of a runtime; `instances` matters to LuaJIT alone.
 ///
@@ -24,15 +24,13 @@ pub fn load(registry: &Registry, scheme: &str, instances: usize) -> Result<Arc<d
     registry.runtime(scheme)?.load(&source, &LoadOptions::new().instances(instances))
 }
 
-/// The export of a runtime's guest that returns its request.
-pub fn echo_name(scheme: &str) -> &'static str {
-    if scheme == "clr" { "raw/Echo" } else { "bench/Echo" }
-}
+/// The export that returns its request, in every guest.
+pub const ECHO: &str = "bench/Echo";
 
 /// Loads the guest of a runtime and finds its echo.
 ///
 /// # Errors
 /// What the host says.
 pub fn echo(registry: &Registry, scheme: &str) -> Result<Arc<dyn Function>> {
-    load(registry, scheme, 1)?.function(echo_name(scheme))
+    load(registry, scheme, 1)?.function(ECHO)
 }

@@ -2,6 +2,7 @@
 
 mod alloc;
 mod contenders;
+mod floors;
 mod measure;
 mod report;
 mod start;

@@ -6,6 +6,7 @@ use polyhost::{CallContext, Function, Output, Registry, Result};
 
 use crate::alloc;
 use crate::contenders;
+use crate::floors;
 use crate::measure::{Contender, Payloads, Plan, Rounds, caller, throughput};
 use crate::report::{Check, show};
 use crate::start;
@@ -96,7 +97,7 @@ impl Targets {
 
     fn echo(&mut self, scheme: &str) -> Outcome {
         let echo = contenders::echo(&self.registry, scheme).map_err(|e| e.to_string())?;
-        let floor = floor(scheme, &echo).map_err(|e| e.to_string())?;
+        let floor = floors::of(&self.registry, scheme, &echo).map_err(|e| e.to_string())?;
         let random = &mut self.random;
         let mut pair = [caller(&*echo, PAYLOAD, random), floor_caller(floor, random)];
         let rounds = Rounds::run(self.plan, &mut pair, random).map_err(|e| e.to_string())?;
@@ -126,7 +127,7 @@ impl Targets {
     fn callers(&mut self, scheme: &str, instances: usize, work: Option<f64>) -> Outcome {
         let text = |e: polyhost::Error| e.to_string();
         let module = contenders::load(&self.registry, scheme, instances).map_err(text)?;
-        let name = if work.is_some() { "bench/Work" } else { contenders::echo_name(scheme) };
+        let name = if work.is_some() { "bench/Work" } else { contenders::ECHO };
         let function = module.function(name).map_err(text)?;
         if let Some(nanos) = work {
             let set = module.function("bench/SetWork").map_err(text)?;
@@ -140,7 +141,7 @@ impl Targets {
             let seed = self.random.u64(..);
             // Either comes first in half of the rounds.
             let many_first = self.random.bool();
-            let mut measure = |threads| throughput(threads, slice, seed, &call).map_err(text);
+            let measure = |threads| throughput(threads, slice, seed, &call).map_err(text);
             let (a, b) = if many_first {
                 let b = measure(CALLERS)?;
                 (measure(1)?, b)
@@ -175,10 +176,7 @@ impl Targets {
 /// The number with what stands behind it; or why there is none.
 type Outcome = std::result::Result<(Estimate, String), String>;
 
-/// A call by hand: the request, and where the reply goes; returns how many bytes that are.
-type Floor = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;
-
-fn floor_caller<'a>(mut floor: Floor, random: &mut fastrand::Rng) -> Contender<'a> {
+fn floor_caller<'a>(mut floor: floors::Floor, random: &mut fastrand::Rng) -> Contender<'a> {
     let mut payloads = Payloads::new(PAYLOAD, random);
     let mut reply = vec![0; PAYLOAD];
     Box::new(move |n| {
@@ -187,13 +185,4 @@ fn floor_caller<'a>(mut floor: Floor, random: &mut fastrand::Rng) -> Contender<'
         }
         Ok(())
     })
-}
-
-/// The least that a caller of this runtime has to do, written by hand beside the host.
-fn floor(scheme: &str, echo: &Arc<dyn Function>) -> Result<Floor> {
-    match scheme {
-        "clr" => polyhost_clr::floor::echo(echo),
-        "py" => polyhost_cpython::floor::echo(echo),
-        _ => polyhost_luajit::floor::echo(echo),
-    }
 }

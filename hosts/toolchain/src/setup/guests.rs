@@ -14,6 +14,7 @@ use crate::dotnet::DotnetRoot;
 const SAMPLES: &str = "dotnet/samples";
 const EXAMPLES: &str = "hosts/examples";
 const TESTS: &str = "dotnet/tests";
+const BENCHES: &str = "benches/guests";
 
 /// What a guest is built from, besides its own folder.
 const SHARED: [&str; 2] = ["dotnet", "proto"];
@@ -33,7 +34,7 @@ pub enum Guests {
 /// When a guest does not compile.
 pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> {
     let mut guests = Vec::new();
-    for folder in [SAMPLES, EXAMPLES, TESTS] {
+    for folder in [SAMPLES, EXAMPLES, TESTS, BENCHES] {
         guests.extend(projects(&project.root().join(folder)));
     }
     guests.retain(|path| !is_test_program(path));
