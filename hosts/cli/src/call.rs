@@ -50,11 +50,15 @@ pub(crate) struct Call {
 }
 
 const EXAMPLES: &str = "\
-Examples, from a checkout (`make guests` builds what they need):
-  polyhost call lua:lua/tests/conformance.lua conformance.v1.Conformance/Add --input '{\"n\": 2}'
-  echo hello | polyhost call lua:lua/tests/conformance.lua raw/Echo --input -
-  polyhost call clr:target/guests/Conformance/Conformance.dll raw/Echo --input hi --times 100000
-  polyhost call py:python/tests/conformance_guest.py conformance.v1.Conformance/Spin --deadline 50ms";
+Examples, from a checkout after `make setup`:
+  polyhost call lua:hosts/examples/hello/lua/greeter.lua greeter.v1.Greeter/SayHello --input '{\"name\": \"you\"}'
+  echo '{\"name\": \"you\"}' |
+    polyhost call clr:target/guests/Greeter/Greeter.dll greeter.v1.Greeter/SayHello --input - --times 100000
+  polyhost call py:python/tests/conformance_guest.py conformance.v1.Conformance/Spin --deadline 50ms
+
+A Lua guest that calls a C# guest:
+  polyhost call lua:lua/tests/conformance.lua conformance.v1.Conformance/CallService \\
+    --input '{\"service\": \"raw/Echo\", \"input\": \"aGk=\"}' --link clr:target/guests/Conformance/Conformance.dll";
 
 pub(crate) fn run(global: &Global, arguments: &Call) -> Result<ExitCode, Failure> {
     let registry = arguments.load.registry();

@@ -24,7 +24,8 @@ Exit codes:
 An error is one line on stderr, with -v followed by every guest's stack, with --json one JSON object instead.
 The results alone go to stdout.
 
-Start with `polyhost doctor`, and `polyhost help COMMAND`.";
+Start with `polyhost doctor`, and `polyhost help COMMAND`. In a checkout `polyhost` is
+`cargo run --quiet --package polyhost-cli --features cpython --`.";
 
 /// The runtimes of this build, by the features of cargo.
 pub(crate) const RUNTIMES: &str = env!("POLYHOST_RUNTIMES");

@@ -27,10 +27,10 @@ pub(crate) struct Inspect {
 }
 
 const EXAMPLES: &str = "\
-Examples, from a checkout (`make guests` builds what they need):
-  polyhost inspect lua:lua/tests/conformance.lua
-  polyhost inspect lua:lua/tests/conformance.lua conformance.v1.Conformance/Add
-  polyhost inspect clr:target/guests/Conformance/Conformance.dll --json";
+Examples, from a checkout after `make setup`:
+  polyhost inspect clr:target/guests/Greeter/Greeter.dll
+  polyhost inspect lua:hosts/examples/hello/lua/greeter.lua greeter.v1.Greeter/SayHello
+  polyhost inspect py:hosts/examples/hello/python/greeter.py --json";
 
 /// What is told of an export.
 #[derive(Debug, Serialize)]
