@@ -1,0 +1,260 @@
+//! Loading and unloading modules, in one process.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{call, guest, load, start};
+use polyhost_bridge::{
+    CallContext, Error, ErrorKind, Function, LoadOptions, ModuleSource, Output, Runtime, UnloadVerdict,
+};
+use tempfile::TempDir;
+
+/// The runtime, or the end of the test with its reason.
+macro_rules! runtime {
+    () => {
+        match common::reason_to_skip() {
+            Some(reason) => return eprintln!("skipped: {reason}"),
+            None => start(),
+        }
+    };
+}
+
+fn refuses(runtime: &dyn Runtime, source: &ModuleSource, kind: ErrorKind, says: &[&str]) -> Error {
+    let error = runtime.load(source, &LoadOptions::new()).expect_err("it can't be loaded");
+    let report = format!("{error:?}");
+    assert_eq!(kind, error.kind(), "{report}");
+    for part in says {
+        assert!(report.contains(part), "{part:?} is not in: {report}");
+    }
+    assert_eq!(1, error.to_string().lines().count());
+    error
+}
+
+fn refuses_file(content: impl AsRef<[u8]>, says: &str) {
+    let Some(reason) = common::reason_to_skip() else {
+        let folder = TempDir::new().expect("a temporary folder");
+        let file = folder.path().join("Some.dll");
+        fs::write(&file, content).expect("written");
+        refuses(&*start(), &ModuleSource::Path(file.clone()), ErrorKind::Load, &[&file.display().to_string(), says]);
+        return;
+    };
+    eprintln!("skipped: {reason}");
+}
+
+fn image() -> Vec<u8> {
+    fs::read(guest()).unwrap_or_default()
+}
+
+/// Where the PE header of the guest begins.
+fn pe(image: &[u8]) -> usize {
+    image.get(0x3c..0x40).map_or(0, |at| u32::from_le_bytes(at.try_into().expect("four")) as usize)
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_folder_it_was_looked_for_in() {
+    let runtime = runtime!();
+    let folder = std::env::current_dir().expect("a working folder");
+    let says = ["no file no/such.dll", &folder.display().to_string()];
+    refuses(&*runtime, &ModuleSource::Path("no/such.dll".into()), ErrorKind::Load, &says);
+    refuses(&*runtime, &ModuleSource::Path("no/such.cs".into()), ErrorKind::Load, &["no file no/such.cs"]);
+}
+
+#[test]
+fn a_folder_is_refused() {
+    let runtime = runtime!();
+    refuses(&*runtime, &ModuleSource::Path(std::env::temp_dir()), ErrorKind::Load, &["is a folder"]);
+}
+
+#[test]
+fn files_that_are_no_assemblies_are_refused_with_what_they_are() {
+    refuses_file("", "is empty");
+    refuses_file("text", "no PE header");
+    refuses_file("MZ", "cut short");
+    refuses_file(b"\x7fELF\x02\x01\x01", "native code");
+    refuses_file([0; 4096], "no PE header");
+}
+
+#[test]
+fn an_assembly_that_is_cut_short_is_refused() {
+    let image = image();
+    for part in [image.len() / 2, image.len() * 9 / 10, 512, 200, 100, 64].map(|len| len.min(image.len())) {
+        refuses_file(&image[..part], if part == 0 { "is empty" } else { "cut short" });
+    }
+}
+
+#[test]
+fn an_assembly_that_is_garbage_inside_is_refused() {
+    let mut image = image();
+    let at = image.len() / 3;
+    let end = image.len() * 2 / 3;
+    image.get_mut(at..end).unwrap_or_default().fill(0xa5);
+    refuses_file(image, "Some.dll");
+}
+
+#[test]
+fn an_assembly_for_another_processor_is_refused() {
+    for (machine, says) in [(0xaa64_u16, "arm64"), (0x01c4, "arm"), (0x0200, "another processor (PE machine 0x0200)")] {
+        let mut image = image();
+        let at = pe(&image) + 4;
+        if let Some(place) = image.get_mut(at..at + 2) {
+            place.copy_from_slice(&machine.to_le_bytes());
+            refuses_file(&image, says);
+        }
+    }
+}
+
+#[test]
+fn native_windows_code_is_refused() {
+    let mut image = image();
+    // The data directory of the CLI header, in a PE32 optional header.
+    let at = pe(&image) + 4 + 20 + 96 + 14 * 8;
+    if let Some(place) = image.get_mut(at..at + 8) {
+        place.fill(0);
+        refuses_file(&image, "native Windows code");
+    }
+}
+
+#[test]
+fn a_self_contained_application_is_refused() {
+    let runtime = runtime!();
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("App.dll");
+    fs::copy(guest(), &file).expect("copied");
+    let config = file.with_extension("runtimeconfig.json");
+    fs::write(&config, r#"{"runtimeOptions":{"includedFrameworks":[{"name":"Microsoft.NETCore.App"}]}}"#)
+        .expect("written");
+    refuses(&*runtime, &ModuleSource::Path(file.clone()), ErrorKind::Load, &["self-contained"]);
+    fs::write(&config, r#"{"runtimeOptions":{"framework":{"name":"Microsoft.NETCore.App","version":"99.0.0"}}}"#)
+        .expect("written");
+    refuses(
+        &*runtime,
+        &ModuleSource::Path(file),
+        ErrorKind::Load,
+        &["needs Microsoft.NETCore.App 99.0.0", "newer .NET"],
+    );
+}
+
+#[test]
+fn the_programs_that_start_an_assembly_are_refused() {
+    let signature = b"\x8b\x12\x02\xb9\x6a\x61\x20\x38\x72\x7b\x93\x02\x14\xd7\xa0\x32\x13\xf5\xb9\xe6\xef\xae\x33\x18\xee\x3b\x2d\xce\x24\xb3\x6a\xae";
+    let program =
+        |offset: u64| [b"\x7fELF".as_slice(), &[1; 100], &offset.to_le_bytes(), signature, &[2; 100]].concat();
+    refuses_file(program(0), "the .dll of the same name");
+    refuses_file(program(12345), "single-file");
+}
+
+#[test]
+fn names_unknown_options_and_instances_are_refused() {
+    let runtime = runtime!();
+    refuses(&*runtime, &ModuleSource::Name("System.Xml".into()), ErrorKind::Unsupported, &["not a name"]);
+    let source = ModuleSource::Path(guest());
+    let error = runtime.load(&source, &LoadOptions::new().option("speed", "high")).expect_err("no such option");
+    assert!(error.to_string().contains("unknown option speed"), "{error}");
+    let error = runtime.load(&source, &LoadOptions::new().instances(2)).expect_err("one is all");
+    assert_eq!(ErrorKind::Unsupported, error.kind());
+}
+
+#[test]
+fn an_assembly_of_bytes_takes_references_from_folders() {
+    let runtime = runtime!();
+    let source = ModuleSource::Bytes { name: "Conformance".into(), bytes: image() };
+    let folder = guest().parent().expect("a folder").display().to_string();
+    let options = LoadOptions::new().option("references", folder);
+    let module = runtime.load(&source, &options).unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(b"hi", &*call(&*module, "raw/Echo", b"hi").expect("echoes"));
+    let error = refuses(&*runtime, &source, ErrorKind::Load, &["Google.Protobuf"]);
+    assert!(error.to_string().contains("references"), "{error}");
+}
+
+#[test]
+fn compile_errors_have_file_and_line() {
+    let runtime = runtime!();
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("broken.cs");
+    fs::write(&file, "class Broken\n{\n    int x = \"text\";\n    void M() { missing(); }\n}\n").expect("written");
+    let error = refuses(&*runtime, &ModuleSource::Path(file.clone()), ErrorKind::Load, &["CS0029", "CS0103"]);
+    let frames = &error.guest().expect("what the compiler said").frames;
+    let lines: Vec<_> = frames.iter().map(|frame| (Path::new(&frame.file).to_owned(), frame.line)).collect();
+    let file: PathBuf = file.canonicalize().expect("is there");
+    assert_eq!(vec![(file.clone(), 3), (file, 4)], lines);
+}
+
+#[test]
+fn the_file_of_a_module_can_be_replaced_while_it_runs() {
+    let runtime = runtime!();
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("guest.cs");
+    let version = |number: u8| {
+        let text = format!(
+            "using Polyhost; static class Guest {{ [Export(\"version\")] static byte[] Version(byte[] input) => [{number}]; }}"
+        );
+        fs::write(&file, text).expect("written");
+        let source = ModuleSource::Path(file.clone());
+        runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"))
+    };
+    let (one, two) = (version(1), version(2));
+    assert_eq!([1], *call(&*one, "version", b"").expect("the old one"));
+    assert_eq!([2], *call(&*two, "version", b"").expect("the new one"));
+    assert_eq!(UnloadVerdict::Unloaded, one.unload(Duration::ZERO));
+    assert_eq!([2], *call(&*two, "version", b"").expect("the new one"));
+}
+
+#[test]
+fn modules_come_and_go_without_an_end() {
+    let runtime = runtime!();
+    for round in 0..50 {
+        let module = load(&*runtime);
+        assert_eq!(b"hi", &*call(&*module, "raw/Echo", b"hi").expect("echoes"));
+        assert_eq!(UnloadVerdict::Unloaded, module.unload(Duration::ZERO), "round {round}");
+        assert_eq!(UnloadVerdict::Unloaded, module.unload(Duration::ZERO), "a second look, round {round}");
+    }
+}
+
+#[test]
+fn modules_that_are_dropped_go_as_well() {
+    let runtime = runtime!();
+    for _ in 0..10 {
+        drop(load(&*runtime));
+    }
+    let (module, held) = (load(&*runtime), load(&*runtime));
+    let echo = held.function("raw/Echo").expect("is exported");
+    drop(held);
+    let mut output = Output::new();
+    echo.call(&CallContext::none(), b"hi", &mut output).expect("a function keeps its module");
+    assert_eq!(UnloadVerdict::Unloaded, module.unload(Duration::ZERO));
+}
+
+#[test]
+fn functions_of_an_unloaded_module_are_closed() {
+    let runtime = runtime!();
+    let module = load(&*runtime);
+    let functions: Vec<Arc<dyn Function>> =
+        module.exports().iter().map(|export| module.function(export.name()).expect("is exported")).collect();
+    module.unload(Duration::ZERO);
+    // Another one takes the places of the first in the shim's table.
+    let other = load(&*runtime);
+    for function in functions {
+        let mut output = Output::new();
+        let error = function.call(&CallContext::none(), b"", &mut output).expect_err("is unloaded");
+        assert_eq!(ErrorKind::Closed, error.kind(), "{error:?}");
+    }
+    assert_eq!(b"hi", &*call(&*other, "raw/Echo", b"hi").expect("echoes"));
+}
+
+#[test]
+fn what_holds_an_unloaded_module_is_told() {
+    let runtime = runtime!();
+    let text = "using Polyhost; static class Guest { static readonly ManualResetEventSlim s_go = new();\n\
+        [Export(\"start\")] static byte[] Start(byte[] input) { new Thread(() => s_go.Wait()) { IsBackground = true }.Start(); return []; } }";
+    let source = ModuleSource::Text { name: "holder.cs".into(), text: text.into() };
+    let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+    call(&*module, "start", b"").expect("starts");
+    for _ in 0..2 {
+        let UnloadVerdict::StillAlive { what } = module.unload(Duration::ZERO) else { panic!("its thread runs") };
+        assert!(what.iter().any(|line| line.contains("thread")), "{what:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! The host's signal handlers, before and after .NET has started.
+
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use polyhost_bridge::{LoadOptions, ModuleSource};
+
+use crate::common::{call, load, start};
+use crate::{Case, case, dies};
+
+const SIGNALS: [libc::c_int; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP, libc::SIGUSR1];
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case("signals::handlers_from_before_the_start_fire", || {
+            let seen = listen(&SIGNALS);
+            let module = load(&*start());
+            use_dotnet(&*module);
+            SIGNALS.into_iter().for_each(|signal| expect(signal, seen));
+            use_dotnet(&*module);
+            SIGNALS.into_iter().for_each(|signal| expect(signal, seen));
+        }),
+        case("signals::handlers_from_after_the_start_fire", || {
+            let module = load(&*start());
+            use_dotnet(&*module);
+            let seen = listen(&SIGNALS);
+            SIGNALS.into_iter().for_each(|signal| expect(signal, seen));
+            use_dotnet(&*module);
+        }),
+        case("signals::the_end_of_a_child_process_is_told", || {
+            let seen = listen(&[libc::SIGCHLD]);
+            let module = load(&*start());
+            use_dotnet(&*module);
+            let status = std::process::Command::new("true").status().expect("started");
+            assert!(status.success());
+            assert_eq!(libc::SIGCHLD, wait(seen));
+        }),
+        // From when a guest starts processes of its own, .NET listens too.
+        case("signals::the_end_of_a_child_process_is_told_beside_those_of_a_guest", || {
+            let seen = listen(&[libc::SIGCHLD]);
+            let runtime = start();
+            let text = "using Polyhost; using System.Diagnostics;\n\
+                static class Guest { [Export(\"run\")] static void Run(ReadOnlySpan<byte> input, Output output) {\n\
+                using var process = Process.Start(\"true\"); process.WaitForExit(); output.Write([(byte)process.ExitCode]); } }";
+            let source = ModuleSource::Text { name: "child.cs".into(), text: text.into() };
+            let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+            for _ in 0..10 {
+                assert_eq!([0], *call(&*module, "run", b"").expect("runs"));
+                assert_eq!(libc::SIGCHLD, wait(seen));
+                assert!(std::process::Command::new("true").status().expect("started").success());
+                assert_eq!(libc::SIGCHLD, wait(seen));
+            }
+        }),
+        dies(
+            "signals::sigterm_without_a_handler_ends_the_process",
+            || {
+                use_dotnet(&*load(&*start()));
+                raise(libc::SIGTERM);
+                // The signal is for the process; whichever thread gets it, this one must not end first.
+                loop {
+                    std::thread::park();
+                }
+            },
+            |exit| {
+                // .NET up to 9 exits by itself, with this code.
+                let ended = exit.signal() == Some(libc::SIGTERM) || exit.code() == Some(128 + libc::SIGTERM);
+                assert!(ended, "{exit}");
+            },
+        ),
+    ]
+}
+
+fn use_dotnet(module: &dyn polyhost_bridge::Module) {
+    assert_eq!(b"hi", &*call(module, "raw/Echo", b"hi").expect("echoes"));
+}
+
+fn expect(signal: libc::c_int, seen: libc::c_int) {
+    raise(signal);
+    assert_eq!(signal, wait(seen));
+}
+
+fn raise(signal: libc::c_int) {
+    // SAFETY: a signal to this very process.
+    assert_eq!(0, unsafe { libc::kill(libc::getpid(), signal) });
+}
+
+/// Where the handler writes the numbers of signals.
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+
+/// Installs a handler and gives the end of the pipe to read from.
+fn listen(signals: &[libc::c_int]) -> libc::c_int {
+    let mut ends = [0; 2];
+    // SAFETY: writes two descriptors to `ends`.
+    assert_eq!(0, unsafe { libc::pipe(ends.as_mut_ptr()) });
+    PIPE.store(ends[1], Ordering::SeqCst);
+    for signal in signals {
+        // SAFETY: zeroes are a valid sigaction without flags and mask.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        // SAFETY: `handle` does what a handler may do.
+        assert_eq!(0, unsafe { libc::sigaction(*signal, &action, ptr::null_mut()) });
+    }
+    ends[0]
+}
+
+extern "C" fn handle(signal: libc::c_int) {
+    let number = signal as u8;
+    // SAFETY: write(2) may be called in a handler; the byte is on its stack.
+    unsafe { libc::write(PIPE.load(Ordering::SeqCst), (&raw const number).cast(), 1) };
+}
+
+fn wait(pipe: libc::c_int) -> libc::c_int {
+    let mut number = 0_u8;
+    // SAFETY: reads one byte into `number`.
+    let read = unsafe { libc::read(pipe, (&raw mut number).cast(), 1) };
+    assert_eq!(1, read);
+    number.into()
+}
