@@ -13,11 +13,13 @@ mod report;
 mod requests;
 mod run;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use languages::LANGUAGES;
 use measure::Stopwatch;
-use report::{Outcome, Report, Row};
+use report::Report;
 use run::Input;
 
 const HELP: &str = "\
@@ -60,24 +62,26 @@ fn demo(arguments: &Arguments) -> ExitCode {
     );
     let registry = languages::registry();
     let mut stopwatch = Stopwatch::new();
-    let languages = languages::LANGUAGES.iter().map(|language| {
+    let mut report = Report::new(arguments.seed, arguments.requests);
+    for language in &LANGUAGES {
         eprintln!("demo: {}: start, compare every reply, measure", language.name);
         let row = run::run(language, &registry, &input, &mut stopwatch);
-        eprintln!("demo: {}: {}", language.name, summary(&row));
-        row
-    });
-    let report = Report {
-        seed: arguments.seed,
-        requests: arguments.requests,
-        clock_ns: measure::clock_ns(),
-        languages: languages.collect(),
-        libraries: libraries::run(&registry),
-    };
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report).expect("a report is JSON"));
-    } else {
-        print!("\n{report}");
+        let told = row.outcome.told(|figures| format!("all {} replies are those of Rust", figures.agreed));
+        eprintln!("demo: {}: {told}", language.name);
+        report.languages.push(row);
     }
+    eprintln!("demo: libraries that nobody here wrote, with the pages of this project");
+    for line in libraries::run(&registry) {
+        eprintln!("demo: {}: {}", line.library, line.outcome.told(String::clone));
+        report.libraries.push(line);
+    }
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).expect("a report is JSON") + "\n"
+    } else {
+        format!("\n{report}")
+    };
+    // Whoever reads it may have seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     for runtime in registry.started() {
         if let Err(error) = runtime.shutdown(Duration::from_secs(5)) {
             eprintln!("demo: {}: {error}", runtime.info().name);
@@ -85,14 +89,6 @@ fn demo(arguments: &Arguments) -> ExitCode {
         }
     }
     if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-fn summary(row: &Row) -> String {
-    match &row.outcome {
-        Outcome::Ran(figures) => format!("all {} replies are those of Rust", figures.agreed),
-        Outcome::Skipped(reason) => format!("skipped: {reason}"),
-        Outcome::Failed(reason) => format!("FAILED: {reason}"),
-    }
 }
 
 struct Arguments {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
-use crate::measure::Speed;
+use crate::measure::{self, Speed};
 
 /// Everything the demo has to tell.
 #[derive(Debug, Serialize)]
@@ -73,6 +73,11 @@ pub(crate) struct Figures {
 }
 
 impl Report {
+    /// Without rows.
+    pub(crate) fn new(seed: u64, requests: usize) -> Self {
+        Report { seed, requests, clock_ns: measure::clock_ns(), languages: Vec::new(), libraries: Vec::new() }
+    }
+
     /// Whether something went wrong.
     pub(crate) fn failed(&self) -> bool {
         let languages = self.languages.iter().any(|row| matches!(row.outcome, Outcome::Failed(_)));
@@ -90,22 +95,48 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for row in &self.languages {
-            write!(f, "{:29}", row.title())?;
-            match &row.outcome {
-                Outcome::Ran(figures) => writeln!(f, "{}", figures.columns())?,
-                Outcome::Skipped(reason) => writeln!(f, " skipped: {reason}")?,
-                Outcome::Failed(reason) => writeln!(f, " FAILED: {reason}")?,
-            }
+            row.outcome.write(f, &row.title(), Figures::columns)?;
         }
         writeln!(f)?;
         for line in &self.libraries {
-            match &line.outcome {
-                Outcome::Ran(what) => writeln!(f, "{:29} {what}", line.library)?,
-                Outcome::Skipped(reason) => writeln!(f, "{:29} skipped: {reason}", line.library)?,
-                Outcome::Failed(reason) => writeln!(f, "{:29} FAILED: {reason}", line.library)?,
-            }
+            line.outcome.write(f, line.library, |what| format!(" {what}"))?;
         }
-        Ok(())
+        writeln!(f, "\n{NOTE}A look at the clock, {} ns, is in p50 and p99.", self.clock_ns)
+    }
+}
+
+/// What to know before anybody quotes a number.
+const NOTE: &str = "\
+The runtimes were started one after the other in this process, in the order of the table; start ms and memory
+count from there to the first reply, and to the last. One thread called with a different request each time.
+This is a glance: `make bench` measures, in rounds and with intervals.
+";
+
+impl<T> Outcome<T> {
+    /// All of it on a line, or more for a failure.
+    pub(crate) fn told(&self, show: impl Fn(&T) -> String) -> String {
+        match self {
+            Outcome::Ran(it) => show(it),
+            Outcome::Skipped(reason) => format!("skipped: {reason}"),
+            Outcome::Failed(reason) => format!("FAILED: {reason}"),
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, title: &str, show: impl Fn(&T) -> String) -> fmt::Result {
+        match self {
+            Outcome::Ran(it) => writeln!(f, "{title:29}{}", show(it)),
+            Outcome::Skipped(reason) => writeln!(f, "{title:29} skipped: {}", shortened(reason)),
+            Outcome::Failed(reason) => writeln!(f, "{title:29} FAILED: {}", shortened(reason)),
+        }
+    }
+}
+
+/// What fits beside a title; all of it has been told before the table, and is in the JSON.
+fn shortened(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    match line.char_indices().nth(90) {
+        Some((at, _)) => format!("{} …", &line[..at]),
+        None => line.to_owned(),
     }
 }
 
