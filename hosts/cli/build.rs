@@ -11,7 +11,12 @@ fn main() {
     println!("cargo:rustc-env=POLYHOST_RUNTIMES={}", runtimes.join(", "));
     if runtimes.contains(&"cpython") {
         pyo3_build_config::add_libpython_rpath_link_args();
-        // `doctor` compares it with the version that was loaded.
-        println!("cargo:rustc-env=POLYHOST_BUILT_FOR_PYTHON={}", pyo3_build_config::get().version());
+        // `doctor` compares it with the version that was loaded. Where the build knows no interpreter it has no patch
+        // number.
+        let python = pyo3_build_config::get();
+        let version = python
+            .run_python_script("import platform; print(platform.python_version(), end='')")
+            .unwrap_or_else(|_| python.version().to_string());
+        println!("cargo:rustc-env=POLYHOST_BUILT_FOR_PYTHON={version}");
     }
 }

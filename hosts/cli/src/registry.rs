@@ -16,7 +16,7 @@ pub(crate) fn registry(log: LogSink) -> Registry {
     registry
 }
 
-/// The Python that this was built for, which says which virtual environments will do.
+/// The version of Python that this was built for, such as `3.11.7`.
 #[cfg(feature = "cpython")]
 pub(crate) const BUILT_FOR_PYTHON: &str = env!("POLYHOST_BUILT_FOR_PYTHON");
 
@@ -34,6 +34,7 @@ fn python(log: LogSink) -> polyhost::cpython::CpythonConfig {
 #[cfg(feature = "cpython")]
 pub(crate) fn active_environment() -> Option<(std::path::PathBuf, bool)> {
     let folder = std::path::PathBuf::from(std::env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty())?);
-    let fits = folder.join("lib").join(format!("python{BUILT_FOR_PYTHON}")).is_dir();
+    let minor: Vec<_> = BUILT_FOR_PYTHON.split('.').take(2).collect();
+    let fits = folder.join("lib").join(format!("python{}", minor.join("."))).is_dir();
     Some((folder, fits))
 }

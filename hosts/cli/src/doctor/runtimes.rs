@@ -151,9 +151,9 @@ fn look_at_python(machine: &Machine, in_build: bool) -> RuntimeReport {
     match &search.found {
         Some(python) => {
             report.summary = format!("{} at {}", python.version, python.executable.display());
-            report.fact("found by", &python.found_by);
-            report.fact("library", python.library.display().to_string());
-            report.fact("headers", if python.headers { "found" } else { "none" });
+            report.fact("interpreter", format!("{} (found by {})", report.summary, python.found_by));
+            report.fact("its library", python.library.display().to_string());
+            report.fact("its headers", if python.headers { "found" } else { "none" });
         }
         None if in_build => report.fact("interpreter", format!("no {} found", search.wanted)),
         None => report.missing(&search),
@@ -177,18 +177,18 @@ fn compare_python(report: &mut RuntimeReport) {
         let why = if fits { "" } else { ", not used: another Python made it" };
         report.fact("virtual environment", format!("{}{why}", folder.display()));
     }
-    let same_minor = number.strip_prefix(BUILT_FOR).is_some_and(|rest| rest.starts_with('.') || rest.is_empty());
-    if !same_minor {
+    let same = number.strip_prefix(BUILT_FOR).is_some_and(|rest| rest.starts_with('.') || rest.is_empty());
+    if !same {
         report.broken(
-            format!("this program was built for Python {BUILT_FOR}, and {file} is {number}"),
-            "build it again with PYO3_PYTHON set to the Python you want, or mend LD_LIBRARY_PATH",
+            format!("this program was built for Python {BUILT_FOR}, but {file} is {number}"),
+            "take that file's folder out of LD_LIBRARY_PATH, or build the program again with PYO3_PYTHON set",
         );
     }
 }
 
-/// Starts each runtime of this build that was found.
+/// Starts each runtime of this build that will do.
 pub(super) fn start(registry: &Registry, reports: &mut [RuntimeReport]) {
-    for report in reports.iter_mut().filter(|report| report.in_build && report.status != Status::Missing) {
+    for report in reports.iter_mut().filter(|report| report.in_build && report.status == Status::Ok) {
         let (memory, clock) = (resident(), Instant::now());
         match registry.runtime(report.scheme) {
             Ok(runtime) => {
@@ -199,9 +199,11 @@ pub(super) fn start(registry: &Registry, reports: &mut [RuntimeReport]) {
                 }
             }
             Err(error) => {
-                let advice = report.advice.take().unwrap_or_else(|| "see what `polyhost doctor -v` found".to_owned());
+                // The error says itself what to do.
                 report.error = Some(describe(&error));
-                report.broken(format!("it does not start: {error}"), advice);
+                report.status = Status::Broken;
+                report.summary = format!("it does not start: {error}");
+                report.advice = None;
             }
         }
     }
