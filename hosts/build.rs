@@ -1,7 +1,6 @@
 //! Lets this package's programs find the libpython they were linked with: nothing else tells them at run time.
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if std::env::var_os("CARGO_FEATURE_CPYTHON").is_some() {
-        pyo3_build_config::add_libpython_rpath_link_args();
-    }
+    #[cfg(feature = "cpython")]
+    pyo3_build_config::add_libpython_rpath_link_args();
 }

@@ -50,21 +50,6 @@ impl NativeConfig {
         self.modules.insert(name.into(), Box::new(make));
         self
     }
-
-    /// Allows loading shared libraries by path.
-    ///
-    /// # Safety
-    /// Every file that is loaded through this runtime
-    /// - may be mapped into this process, and what it runs when it is mapped is sound there;
-    /// - keeps the contract of `polyhost.h` wherever it exports `polyhost_guest`: it reads and writes no memory but
-    ///   its own and what it is given for as long as it is given, and lets nothing unwind or jump out of its
-    ///   functions;
-    /// - is not written to while it is mapped, which is until the process ends: a new version takes its place by
-    ///   a rename.
-    pub unsafe fn allow_libraries(mut self) -> Self {
-        self.libraries = true;
-        self
-    }
 }
 
 impl fmt::Debug for NativeConfig {

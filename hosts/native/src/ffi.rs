@@ -1,4 +1,4 @@
-//! Shared libraries: all unsafe code of this host.
+//! Shared libraries, and leave to load them: all unsafe code of this host.
 //!
 //! A library is never unmapped. What it left behind would jump into nothing:
 //! its threads, thread-local destructors and `atexit` handlers, a cancel on its
@@ -17,13 +17,43 @@ use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_SELF, PolyhostGuest, PolyhostGue
 use polyhost_bridge::abi::{self, GuestModule, Source};
 use polyhost_bridge::{CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Output, Result};
 
+use crate::config::NativeConfig;
 use crate::error;
 use crate::module::NativeModule;
+use crate::runtime::Native;
 
 #[cfg(not(unix))]
 compile_error!("polyhost-native opens shared libraries with dlopen; this target has none");
 
 const ENTRY: &str = "polyhost_guest";
+
+impl NativeConfig {
+    /// Allows loading shared libraries by path.
+    ///
+    /// # Safety
+    /// Every file that is loaded through this runtime
+    /// - may be mapped into this process, and what it runs when it is mapped is sound there;
+    /// - keeps the contract of `polyhost.h` wherever it exports `polyhost_guest`: it reads and writes no memory but
+    ///   its own and what it is given for as long as it is given, and lets nothing unwind or jump out of its
+    ///   functions;
+    /// - is not written to while it is mapped, which is until the process ends: a new version takes its place by
+    ///   a rename.
+    pub unsafe fn allow_libraries(mut self) -> Self {
+        self.libraries = true;
+        self
+    }
+}
+
+impl Native {
+    /// A runtime that loads shared libraries.
+    ///
+    /// # Safety
+    /// As [`NativeConfig::allow_libraries`].
+    pub unsafe fn with_libraries() -> Arc<Native> {
+        // SAFETY: the caller vouches for every library.
+        Native::start(unsafe { NativeConfig::new().allow_libraries() })
+    }
+}
 
 /// A mapped library with the guest in it. Lives as long as the process.
 pub(crate) struct Library {

@@ -44,15 +44,6 @@ impl Native {
         Arc::new(Native { info, config, state: Mutex::default() })
     }
 
-    /// A runtime that loads shared libraries.
-    ///
-    /// # Safety
-    /// As [`NativeConfig::allow_libraries`].
-    pub unsafe fn with_libraries() -> Arc<Native> {
-        // SAFETY: the caller vouches for every library.
-        Native::start(unsafe { NativeConfig::new().allow_libraries() })
-    }
-
     fn load_rust(&self, name: &str, make: &Make, options: &LoadOptions) -> Result<Arc<NativeModule>> {
         let builder = NativeModule::builder(options.name.as_deref().unwrap_or(name));
         make(builder, options)?.build()

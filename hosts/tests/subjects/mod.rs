@@ -1,5 +1,9 @@
 //! What the suite is run on: each host with its conformance guest.
 
+#[cfg(feature = "clr")]
+mod clr;
+#[cfg(feature = "luajit")]
+mod luajit;
 mod native;
 
 use std::path::{Path, PathBuf};
@@ -7,8 +11,15 @@ use std::path::{Path, PathBuf};
 use polyhost_testkit::Subject;
 
 /// Every host that this was built with.
-pub fn all() -> Vec<Subject> {
-    vec![native::closures(), native::library()]
+pub(crate) fn all() -> Vec<Subject> {
+    vec![
+        native::closures(),
+        native::library(),
+        #[cfg(feature = "clr")]
+        clr::subject(),
+        #[cfg(feature = "luajit")]
+        luajit::subject(),
+    ]
 }
 
 /// A path below the folder of the workspace.

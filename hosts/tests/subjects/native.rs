@@ -14,14 +14,14 @@ use polyhost::{CallContext, LoadOptions, LogLevel, LogRecord, ModuleSource, Outp
 use polyhost_testkit::Subject;
 
 /// Rust closures.
-pub fn closures() -> Subject {
+pub(super) fn closures() -> Subject {
     Subject::new("native", || Ok(start()), ModuleSource::Name("conformance".into()))
         .broken("a module that is not registered", ModuleSource::Name("missing".into()), &["missing", "conformance"])
         .expectations(include_str!("../expectations/native.txt"))
 }
 
 /// A shared library.
-pub fn library() -> Subject {
+pub(super) fn library() -> Subject {
     let file = super::in_workspace("Cargo.toml");
     Subject::new("library", start_libraries, ModuleSource::Path(sample()))
         .broken("a file that is no library", ModuleSource::Path(file), &["not a shared library", "Cargo.toml"])

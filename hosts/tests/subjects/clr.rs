@@ -1,0 +1,31 @@
+//! .NET.
+
+use polyhost::ModuleSource;
+use polyhost::clr::{Clr, ClrConfig};
+use polyhost_testkit::Subject;
+
+use super::in_workspace;
+
+pub(super) fn subject() -> Subject {
+    // Built by `make setup` from dotnet/tests/Conformance.
+    let guest = in_workspace("target/guests/Conformance/Conformance.dll");
+    Subject::new("clr", || Clr::start(&ClrConfig::default()), ModuleSource::Path(guest))
+        .text(ModuleSource::Text { name: "Echo.cs".into(), text: ECHO.into() })
+        .broken("a file that is no assembly", ModuleSource::Path(in_workspace("Cargo.toml")), &["Cargo.toml"])
+        .broken("a syntax error", source("Broken.cs", "class Broken\n{\n    int\n}\n"), &["Broken.cs", "CS"])
+        .expectations(include_str!("../expectations/clr.txt"))
+}
+
+fn source(name: &str, text: &str) -> ModuleSource {
+    ModuleSource::Text { name: name.into(), text: text.into() }
+}
+
+const ECHO: &str = r#"
+using Polyhost;
+
+public static class Text
+{
+    [Export("raw/Echo")]
+    public static byte[] Echo(byte[] input) => input;
+}
+"#;
