@@ -39,7 +39,8 @@ pub fn echo(_like: &Arc<dyn Function>) -> Result<Floor> {
         (state, lua::luaL_ref(l, lua::LUA_REGISTRYINDEX))
     };
     Ok(Box::new(move |request, reply| {
-        let l = state.0;
+        // All of it: a closure that names only the field copies that, and the state is closed before the first call.
+        let State(l) = *{ &state };
         // SAFETY: the function is in the registry, the stack is empty before and after, and at most `reply.len()` bytes
         // are copied out of the string that is on it.
         unsafe {
