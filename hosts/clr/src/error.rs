@@ -24,10 +24,16 @@ const FRAMEWORK_MISSING: u32 = 0x8000_8096;
 const INVALID_STATE: u32 = 0x8000_80a3;
 const INCOMPATIBLE: u32 = 0x8000_80a5;
 
-/// No .NET, or no compiler: every place that was looked at is in the message.
+/// No .NET: every place that was looked at is in the message.
 #[cold]
-pub(crate) fn not_found(kind: ErrorKind, error: NotFound) -> Error {
-    Error::new(kind, error.to_string()).caused_by(error)
+pub(crate) fn no_dotnet(error: &NotFound) -> Error {
+    Error::new(ErrorKind::Load, error.to_string())
+}
+
+#[cold]
+pub(crate) fn no_compiler(source: &Path, error: &NotFound) -> Error {
+    let message = format!("{} is C# source, and there is no compiler for it: {error}", source.display());
+    Error::new(ErrorKind::Load, message)
 }
 
 #[cold]

@@ -69,7 +69,7 @@ impl Clr {
 
     fn launch(config: &ClrConfig) -> Result<Clr> {
         let machine = Machine::current();
-        let root = find_root(config, &machine).into_result().map_err(|e| error::not_found(ErrorKind::Load, e))?;
+        let root = find_root(config, &machine).into_result().map_err(|e| error::no_dotnet(&e))?;
         let names = config.frameworks(&root);
         let entry = hostfxr::start(&Launch {
             root: &root,
@@ -122,10 +122,8 @@ impl Clr {
         if let Some(folder) = &self.config.roslyn {
             machine = machine.with(roslyn::VARIABLE, folder);
         }
-        let folder = roslyn::search(&machine, Some(&self.root)).into_result().map_err(|e| {
-            let message = format!("{} is C# source, and there is no compiler for it: {e}", source.display());
-            Error::new(ErrorKind::Load, message).caused_by(e)
-        })?;
+        let search = roslyn::search(&machine, Some(&self.root));
+        let folder = search.into_result().map_err(|e| error::no_compiler(source, &e))?;
         Ok(("roslyn".to_owned(), folder.display().to_string()))
     }
 }

@@ -184,8 +184,9 @@ impl Display for Guests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             guests::Guests::Built(count) => write!(f, "{count} C# guests, in target/guests"),
-            guests::Guests::FromSource(why) => {
-                write!(f, "C# guests are compiled from source by Polyhost when loaded: {why}")
+            guests::Guests::Compiled { count, why, left_out } => {
+                write!(f, "{count} C# guests, compiled by Polyhost itself ({why}), in target/guests")?;
+                left_out.iter().try_for_each(|reason| write!(f, "; left out: {reason}"))
             }
         }
     }

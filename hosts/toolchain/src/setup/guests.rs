@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::compile::Plan;
 use super::files::{Part, ending, sha256, write_if_changed};
 use super::{Error, Project, Result, protobuf, roslyn, say};
 use crate::dotnet::DotnetRoot;
@@ -24,8 +25,15 @@ const SHARED: [&str; 2] = ["dotnet", "proto"];
 pub enum Guests {
     /// Built by the SDK, this many of them.
     Built(usize),
-    /// Left to Polyhost, which compiles C# from source by itself; why there was no SDK to do it.
-    FromSource(String),
+    /// Compiled by Polyhost itself.
+    Compiled {
+        /// How many of them.
+        count: usize,
+        /// Why there was no SDK to do it.
+        why: String,
+        /// Which could not be, each with its reason.
+        left_out: Vec<String>,
+    },
 }
 
 /// Makes sure of the C# guests. `None` where they can be neither built nor compiled by Polyhost; the reason is told.
@@ -40,7 +48,7 @@ pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> 
     guests.retain(|path| !is_test_program(path));
     match build(project, dotnet, "guests", &guests)? {
         Ok(()) => Ok(Ok(Guests::Built(guests.len()))),
-        Err(why) => Ok(without_sdk(project).map(|()| Guests::FromSource(why.to_string()))),
+        Err(why) => without_sdk(project, &guests, why.to_string()),
     }
 }
 
@@ -206,11 +214,11 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|p| p.is_dir()).collect()
 }
 
-fn name(guest: &Path) -> String {
+pub(crate) fn name(guest: &Path) -> String {
     guest.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn place(project: &Project, guest: &Path) -> PathBuf {
+pub(crate) fn place(project: &Project, guest: &Path) -> PathBuf {
     project.guests().join(name(guest))
 }
 
@@ -282,7 +290,8 @@ fn fingerprint(project: &Project, projects: &[PathBuf]) -> Result<String> {
     Ok(sha256(text.as_bytes()))
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Every file below a folder, but for what is hidden or was built.
+pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -298,11 +307,24 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// What Polyhost needs to compile the guests from their sources by itself, when they are loaded.
-fn without_sdk(project: &Project) -> Result<()> {
-    roslyn::ensure(project)?;
-    protobuf::ensure(project)?;
-    Ok(())
+/// Has Polyhost compile the guests. The inner error says why it can't.
+fn without_sdk(project: &Project, guests: &[PathBuf], why: String) -> Result<Result<Guests>> {
+    let compiler = match roslyn::ensure(project) {
+        Ok(compiler) => compiler,
+        Err(error) => return Ok(Err(error)),
+    };
+    if let Err(error) = protobuf::ensure(project) {
+        return Ok(Err(error));
+    }
+    let plan = Plan::of(guests)?;
+    let stamp_file = project.work().join("guests-compiled.stamp");
+    let stamp = format!("{}\n{}", compiler.display(), fingerprint(project, guests)?);
+    let there = plan.guests.iter().all(|guest| place(project, &guest.project).is_dir());
+    if !there || fs::read_to_string(&stamp_file).map_or(true, |old| old != stamp) {
+        plan.compile(project)?;
+        write_if_changed(&stamp_file, &stamp)?;
+    }
+    Ok(Ok(Guests::Compiled { count: plan.guests.len(), why, left_out: plan.left_out }))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod report;
 pub mod roslyn;
 
 mod apt;
+mod compile;
 mod files;
 mod npm;
 mod project;
