@@ -66,6 +66,31 @@ impl Subject {
         self
     }
 
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its conformance guest is.
+    pub fn conformance(&self) -> &ModuleSource {
+        &self.conformance
+    }
+
+    /// The runtime, for a test beside the suite. `None`, and a line that says why, where it is missing and
+    /// `POLYHOST_REQUIRE` does not name it; panics where it does.
+    pub fn require(&self) -> Option<&Arc<dyn Runtime>> {
+        match self.runtime() {
+            Ok(runtime) => Some(runtime),
+            Err(report) if self.is_required() => {
+                panic!("POLYHOST_REQUIRE names {}, and it is missing: {report}", self.name)
+            }
+            Err(report) => {
+                eprintln!("skipped: no runtime {}: {report}", self.name);
+                None
+            }
+        }
+    }
+
     /// The runtime, started once. The error is its whole report.
     pub(crate) fn runtime(&self) -> Result<&Arc<dyn Runtime>, &str> {
         let started = self.started.get_or_init(|| (self.start)().map_err(|error| format!("{error:?}")));

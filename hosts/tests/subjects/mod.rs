@@ -2,6 +2,8 @@
 
 #[cfg(feature = "clr")]
 mod clr;
+#[cfg(feature = "cpython")]
+mod cpython;
 #[cfg(feature = "luajit")]
 mod luajit;
 mod native;
@@ -17,6 +19,8 @@ pub(crate) fn all() -> Vec<Subject> {
         native::library(),
         #[cfg(feature = "clr")]
         clr::subject(),
+        #[cfg(feature = "cpython")]
+        cpython::subject(),
         #[cfg(feature = "luajit")]
         luajit::subject(),
     ]

@@ -1,0 +1,32 @@
+//! CPython.
+
+use polyhost::ModuleSource;
+use polyhost::cpython::{Cpython, CpythonConfig};
+use polyhost_testkit::Subject;
+
+use super::in_workspace;
+
+pub(super) fn subject() -> Subject {
+    let guest = in_workspace("python/tests/conformance_guest.py");
+    let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
+    Subject::new("cpython", || Cpython::start(&CpythonConfig::default()), ModuleSource::Path(guest))
+        .text(text("echo.py", ECHO))
+        .broken("a name that is no module", ModuleSource::Name("no_such_module".into()), &["no_such_module"])
+        .broken("a syntax error", text("syntax.py", "x = 1\ny = = 2\n"), &["syntax.py", "2", "SyntaxError"])
+        .broken(
+            "an error while it loads",
+            text("raises.py", "\nraise KeyError('no luck')\n"),
+            &["raises.py", "no luck"],
+        )
+        .broken("a missing import", text("imports.py", "import no_such_module\n"), &["imports.py", "no_such_module"])
+        .expectations(include_str!("../expectations/cpython.txt"))
+}
+
+const ECHO: &str = r#"
+from polyhost import export
+
+
+@export("raw/Echo")
+def echo(data: bytes) -> bytes:
+    return data
+"#;
