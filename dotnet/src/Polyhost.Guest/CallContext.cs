@@ -132,7 +132,7 @@ public sealed unsafe partial class CallContext
             return _call;
         }
         Leave();
-        throw new ObjectDisposedException(nameof(CallContext), "the call has ended; a CallContext is good only until then");
+        throw new ObjectDisposedException(null, "the call has ended; a CallContext is good only until then");
     }
 
     private void Leave()

@@ -18,7 +18,7 @@ internal sealed class ConsoleLog : TextWriter
     private readonly string _target;
 
     /// <summary>Lines without an end so far, by module: each writes its own.</summary>
-    private readonly Dictionary<ulong, StringBuilder> _lines = [];
+    private readonly Dictionary<ulong, (GuestModule? Module, StringBuilder Line)> _lines = [];
 
     private ConsoleLog(LogLevel level, string target)
     {
@@ -38,10 +38,17 @@ internal sealed class ConsoleLog : TextWriter
     }
 
     /// <summary>Writes out what a module has left without an end of line.</summary>
-    internal static void Close(GuestModule module)
+    internal static void Detach(GuestModule module)
     {
-        s_out.Flush(module);
-        s_error.Flush(module);
+        s_out.Flush(module.Id);
+        s_error.Flush(module.Id);
+    }
+
+    /// <summary>Writes out what anybody has left without an end of line.</summary>
+    internal static void Detach()
+    {
+        s_out.FlushAll();
+        s_error.FlushAll();
     }
 
     /// <summary>The module whose code is on this thread's stack, nearest first; where it is in no call.</summary>
@@ -74,41 +81,73 @@ internal sealed class ConsoleLog : TextWriter
     public override void Write(ReadOnlySpan<char> text)
     {
         var module = CallScope.Module ?? Caller();
+        if (Take(module, text) is { } lines)
+        {
+            WriteOut(module, lines);
+        }
+    }
+
+    public override void Flush() => Flush((CallScope.Module ?? Caller())?.Id ?? 0);
+
+    /// <summary>Adds text to a module's line, and gives the lines that this ends.</summary>
+    private List<string>? Take(GuestModule? module, ReadOnlySpan<char> text)
+    {
+        // Not held while the host writes: its sink may well come back here.
         lock (_lines)
         {
-            if (!_lines.TryGetValue(module?.Id ?? 0, out var line))
+            if (!_lines.TryGetValue(module?.Id ?? 0, out var open))
             {
-                _lines[module?.Id ?? 0] = line = new StringBuilder();
+                _lines[module?.Id ?? 0] = open = (module, new StringBuilder());
             }
+            List<string>? ended = null;
             for (int end; (end = text.IndexOf('\n')) >= 0; text = text[(end + 1)..])
             {
-                line.Append(text[..end].TrimEnd('\r'));
-                WriteOut(module, line);
+                open.Line.Append(text[..end].TrimEnd('\r'));
+                (ended ??= []).Add(open.Line.ToString());
+                open.Line.Clear();
             }
-            line.Append(text);
-            if (line.Length > MaxLine)
+            open.Line.Append(text);
+            if (open.Line.Length > MaxLine)
             {
-                WriteOut(module, line);
+                (ended ??= []).Add(open.Line.ToString());
+                open.Line.Clear();
             }
+            return ended;
         }
     }
 
-    public override void Flush() => Flush(CallScope.Module ?? Caller());
-
-    private void Flush(GuestModule? module)
+    private void Flush(ulong module)
     {
+        bool found;
+        (GuestModule? Module, StringBuilder Line) open;
         lock (_lines)
         {
-            if (_lines.Remove(module?.Id ?? 0, out var line) && line.Length > 0)
-            {
-                WriteOut(module, line);
-            }
+            found = _lines.Remove(module, out open);
+        }
+        if (found && open.Line.Length > 0)
+        {
+            WriteOut(open.Module, [open.Line.ToString()]);
         }
     }
 
-    private void WriteOut(GuestModule? module, StringBuilder line)
+    private void FlushAll()
     {
-        Log.Write(module, _level, line.ToString(), _target);
-        line.Clear();
+        ulong[] modules;
+        lock (_lines)
+        {
+            modules = [.. _lines.Keys];
+        }
+        foreach (var module in modules)
+        {
+            Flush(module);
+        }
+    }
+
+    private void WriteOut(GuestModule? module, List<string> lines)
+    {
+        foreach (var line in lines)
+        {
+            Log.Write(module, _level, line, _target);
+        }
     }
 }

@@ -3,7 +3,7 @@ using System.Reflection;
 namespace Polyhost;
 
 /// <summary>Finds the exports of an assembly and binds each to a delegate, once: calls use no reflection.</summary>
-internal sealed class Exports(Module module, Documentation documentation)
+internal sealed class Exports(GuestModule module, Documentation documentation)
 {
     private const BindingFlags Methods = BindingFlags.Static | BindingFlags.Instance | BindingFlags.Public
         | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
@@ -67,8 +67,8 @@ internal sealed class Exports(Module module, Documentation documentation)
         if (inputs.SequenceEqual([typeof(ReadOnlySpan<byte>), typeof(Output)]) && method.ReturnType == typeof(void))
         {
             var target = Target(method);
-            return new Function(module, name, context
-                ? new SpanContextCall(module.Guest, method.CreateDelegate<SpanContextCall.Method>(target)).Run
+            return new Function(name, context
+                ? new SpanContextCall(module, method.CreateDelegate<SpanContextCall.Method>(target)).Run
                 : method.CreateDelegate<Handler>(target));
         }
         var (reply, wrapper) = Unwrap(method.ReturnType);
@@ -84,9 +84,9 @@ internal sealed class Exports(Module module, Documentation documentation)
         var closed = call.MakeGenericType(request, reply);
         var constructor = closed.GetConstructors(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)[0];
         var target = method.CreateDelegate(constructor.GetParameters()[2].ParameterType, Target(method));
-        var runner = constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, [module.Guest, name, target], null);
+        var runner = constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, [module, name, target], null);
         var run = closed.BaseType!.GetMethod(nameof(ExportCall<byte[], byte[]>.Run), Methods & ~BindingFlags.DeclaredOnly)!;
-        return new Function(module, name, run.CreateDelegate<Handler>(runner))
+        return new Function(name, run.CreateDelegate<Handler>(runner))
         {
             InputType = Descriptors.Add(request),
             OutputType = Descriptors.Add(reply),

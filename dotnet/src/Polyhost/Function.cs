@@ -4,15 +4,13 @@ namespace Polyhost;
 internal delegate void Handler(ReadOnlySpan<byte> input, Output output);
 
 /// <summary>An export, with all that a call of it needs.</summary>
-internal sealed class Function(Module module, string name, Handler handler)
+internal sealed class Function(string name, Handler handler)
 {
     /// <summary>The delegate that runs the export.</summary>
     internal readonly Handler Handler = handler;
 
     /// <summary>What the host calls it by; set when it enters the table.</summary>
     internal ulong Id;
-
-    internal Module Module { get; } = module;
 
     internal string Name { get; } = name;
 

@@ -16,12 +16,13 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
         : base(module.Name, isCollectible)
     {
         Guest = module;
-        // Without a deps.json the resolver would offer every file of the folder, as we do ourselves for less.
-        if (path is not null && File.Exists(Path.ChangeExtension(path, ".deps.json")))
+        var own = path is null ? null : Path.GetDirectoryName(path);
+        // What a build copies lies beside the module, and to look there costs less than to ask the resolver. Only it
+        // knows which of the files in `runtimes` are for this platform, and that they go before those beside.
+        if (path is not null && Directory.Exists(Path.Combine(own!, "runtimes")) && File.Exists(Path.ChangeExtension(path, ".deps.json")))
         {
             _resolver = new AssemblyDependencyResolver(path);
         }
-        var own = path is null ? null : Path.GetDirectoryName(path);
         _references = [.. new[] { own }.OfType<string>(), .. references];
     }
 

@@ -106,7 +106,7 @@ internal sealed unsafe class Module
             _ => throw new LoadException($"the .NET shim knows no source of kind {source->Kind}"),
         };
         Loading.CheckVersions(Name, assembly);
-        var exports = new Exports(this, _documentation);
+        var exports = new Exports(Guest, _documentation);
         try
         {
             exports.Find(assembly);
@@ -134,13 +134,13 @@ internal sealed unsafe class Module
     {
         _context = new GuestLoadContext(Guest, null, config.References);
         var assembly = _context.LoadBytes(image, null);
-        _context.TakesAnyVersion = assembly.GetName().Name == Compiler.AssemblyName;
+        _context.TakesAnyVersion = assembly.GetName().Name == SourceCompiler.AssemblyName;
         return assembly;
     }
 
     private Assembly LoadSource(string? text, Config config)
     {
-        var compiled = Compiler.Compile(Name, text, config);
+        var compiled = SourceCompiler.Compile(Name, text, config);
         foreach (var warning in compiled.Warnings)
         {
             Log.Write(Guest, LogLevel.Warn, warning, "compiler");
@@ -192,7 +192,7 @@ internal sealed unsafe class Module
             }
         }
         _instances = [];
-        ConsoleLog.Close(Guest);
+        ConsoleLog.Detach(Guest);
         foreach (var memory in _memory)
         {
             NativeMemory.Free((void*)memory);

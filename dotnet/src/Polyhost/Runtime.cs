@@ -119,9 +119,11 @@ public static unsafe class Shim
     {
         try
         {
+            ConsoleLog.Detach();
         }
         catch (Exception)
         {
+            // Nobody is there to tell.
         }
     }
 

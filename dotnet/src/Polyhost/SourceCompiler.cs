@@ -4,7 +4,7 @@ namespace Polyhost;
 
 /// <summary>Compiles modules that are given as source, by Polyhost.Compiler and the Roslyn that is found on the machine,
 /// in a load context that stays.</summary>
-internal static class Compiler
+internal static class SourceCompiler
 {
     internal const string AssemblyName = "Polyhost.Compiler";
 
@@ -26,7 +26,7 @@ internal static class Compiler
 
     private static Func<string, string?, string[], CompiledModule> Load(string roslyn)
     {
-        using var resource = typeof(Compiler).Assembly.GetManifestResourceStream(AssemblyName + ".dll")!;
+        using var resource = typeof(SourceCompiler).Assembly.GetManifestResourceStream(AssemblyName + ".dll")!;
         var image = new byte[resource.Length];
         resource.ReadExactly(image);
         // To unload it would cost every compilation the second or two that the compiler takes to warm up.
