@@ -49,6 +49,8 @@ unsafe impl Sync for Interpreter {}
 /// Kept thread states are deleted at the end of their threads, but never while or after Python ends.
 struct Threads {
     alive: bool,
+    /// Whether somebody has seen the end of Python.
+    ended: bool,
     /// Threads that delete theirs right now.
     leaving: usize,
 }
@@ -141,17 +143,23 @@ impl Interpreter {
     /// False where it has not ended after `grace`; it goes on ending.
     pub(crate) fn finish(&self, grace: Duration) -> bool {
         let mut threads = self.threads();
+        if threads.ended {
+            return true;
+        }
         threads.alive = false;
         while threads.leaving > 0 {
             threads = self.thread_left.wait(threads).unwrap_or_else(PoisonError::into_inner);
         }
         drop(threads);
         let (done, ended) = mpsc::channel();
-        match self.main.send(Job::Finish(done)) {
+        let ended = match self.main.send(Job::Finish(done)) {
             Ok(()) => !matches!(ended.recv_timeout(grace), Err(mpsc::RecvTimeoutError::Timeout)),
             // Asked before, and it has ended since.
             Err(_) => true,
-        }
+        };
+        // The thread of Python may take a while to be gone; who asks again has no time for that.
+        self.threads().ended |= ended;
+        ended
     }
 
     /// A new state for this thread.
@@ -228,7 +236,7 @@ fn initialize(launch: &Launch, main: Sender<Job>) -> Result<&'static Interpreter
         gate: Gate::new(),
         lifecycle: Arc::new(Lifecycle::new()),
         main,
-        threads: Mutex::new(Threads { alive: true, leaving: 0 }),
+        threads: Mutex::new(Threads { alive: true, ended: false, leaving: 0 }),
         thread_left: Condvar::new(),
         stopper: Stopper::new(),
         helpers: OnceLock::new(),
