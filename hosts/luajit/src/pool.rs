@@ -1,4 +1,9 @@
 //! Who may use which VM of a module: lock-free while there is a free one, first come first served where not.
+//!
+//! To hand a VM over at the end of each call would cost a wake-up a call, more
+//! than a hundred calls. So whoever holds one goes on, call after call, for a
+//! slice of time: the first in the queue, the heir, looks on, and then asks for
+//! the next VM that is left. The others sleep.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -45,9 +50,15 @@ struct Waiter {
 
 #[derive(Default)]
 struct Waiting {
+    /// First in the queue.
+    heir: bool,
     granted: Option<usize>,
     cancelled: Option<CancelReason>,
 }
+
+/// How long holders may go on entering while somebody waits: some hundred short calls, and what it costs to wake a
+/// thread.
+const SLICE: Duration = Duration::from_micros(50);
 
 /// A held place; see [`Pool::borrow`]. Stays on its thread.
 pub(crate) struct Lease<'a> {
@@ -135,13 +146,12 @@ impl Pool {
         Lease { pool: self, index, owner, _thread: PhantomData }
     }
 
+    #[cold]
     fn wait(&self, me: u64, call: usize, names: &dyn Names, cx: &CallContext) -> Result<usize> {
         let waiter = Arc::new(Waiter { thread: me, call, state: Mutex::default(), changed: Condvar::new() });
         let mut queue = self.queue();
-        if let Some(index) = self.mark_all(me, call) {
-            return Ok(index);
-        }
         queue.push_back(waiter.clone());
+        waiter.state().heir = queue.len() == 1;
         drop(queue);
         // Outside of the queue's lock: a token that has fired runs the listener here and now.
         let _cancel = cx.token().map(|token| {
@@ -152,29 +162,55 @@ impl Pool {
             })
         });
         let end = Instant::now().checked_add(self.patience);
-        let mut state = waiter.state();
-        loop {
-            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
-            if state.granted.is_some() || state.cancelled.is_some() || left.is_zero() {
+        waiter.sleep(end, |state| state.heir);
+        if waiter.state().heir {
+            if let Some(index) = self.look_on(&waiter) {
+                return Ok(index);
+            }
+            waiter.sleep(end, |_| false);
+        }
+        self.leave_queue(&waiter, names)
+    }
+
+    /// The heir's part: takes a place that was left, else asks for the next one after a slice.
+    fn look_on(&self, waiter: &Arc<Waiter>) -> Option<usize> {
+        let began = Instant::now();
+        let mut free = None;
+        while began.elapsed() < SLICE {
+            // A place that is free twice in a row was left; between the calls of a busy holder it is free for less.
+            let before = free;
+            free = self.places.iter().position(|place| place.owner.load(Ordering::Relaxed) == 0);
+            if free.is_some() && free == before {
                 break;
             }
-            let left = left.min(Duration::from_secs(3600));
-            state = waiter.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            for _ in 0..16 {
+                std::hint::spin_loop();
+            }
+            std::thread::yield_now();
         }
-        drop(state);
-        self.leave_queue(&waiter, names)
+        let mut queue = self.queue();
+        if waiter.state().granted.is_none()
+            && let Some(index) = self.mark_all(waiter.thread, waiter.call)
+        {
+            remove(&mut queue, waiter);
+            return Some(index);
+        }
+        None
     }
 
     /// What became of a wait that has ended, for whatever reason.
     fn leave_queue(&self, waiter: &Arc<Waiter>, names: &dyn Names) -> Result<usize> {
         // A place is granted under this lock, so that from here on nothing changes.
         let mut queue = self.queue();
-        let state = waiter.state();
-        if let Some(index) = state.granted {
+        let (granted, cancelled) = {
+            let state = waiter.state();
+            (state.granted, state.cancelled)
+        };
+        if let Some(index) = granted {
             return Ok(index);
         }
-        queue.retain(|it| !Arc::ptr_eq(it, waiter));
-        Err(self.in_vain(waiter, state.cancelled, names))
+        remove(&mut queue, waiter);
+        Err(self.in_vain(waiter, cancelled, names))
     }
 
     /// Makes every holder look at the queue when it leaves; or takes a place that has become free.
@@ -205,11 +241,12 @@ impl Pool {
             place.owner.store(0, Ordering::Release);
             return;
         };
-        let waited = if queue.is_empty() { 0 } else { WAITED };
         place.call.store(next.call, Ordering::Relaxed);
-        place.owner.store(next.thread | waited, Ordering::Release);
+        // Nobody has asked the new holder to leave yet: the next heir does so in its time.
+        place.owner.store(next.thread, Ordering::Release);
         next.state().granted = Some(index);
         next.changed.notify_one();
+        promote(&queue);
     }
 
     #[cold]
@@ -234,6 +271,20 @@ impl Pool {
     }
 }
 
+/// Takes a waiter off the queue.
+fn remove(queue: &mut VecDeque<Arc<Waiter>>, waiter: &Arc<Waiter>) {
+    queue.retain(|it| !Arc::ptr_eq(it, waiter));
+    promote(queue);
+}
+
+/// Makes the first of the queue the heir.
+fn promote(queue: &VecDeque<Arc<Waiter>>) {
+    if let Some(first) = queue.front() {
+        first.state().heir = true;
+        first.changed.notify_one();
+    }
+}
+
 enum Taken {
     Free,
     Mine,
@@ -246,6 +297,19 @@ pub(crate) trait Names {
 }
 
 impl Waiter {
+    /// Sleeps until it has a place, is cancelled, is out of time, or `ready`.
+    fn sleep(&self, end: Option<Instant>, ready: impl Fn(&Waiting) -> bool) {
+        let mut state = self.state();
+        loop {
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if state.granted.is_some() || state.cancelled.is_some() || ready(&state) || left.is_zero() {
+                return;
+            }
+            let left = left.min(Duration::from_secs(3600));
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, Waiting> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -312,4 +376,95 @@ fn introduce() -> u64 {
     // During a thread's last destructors its name stays behind; calls are refused by then anyway.
     let _ = LEAVE.try_with(|leave| leave.set(Some(Leave(me))));
     me
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polyhost_bridge::ErrorKind;
+    use std::sync::Barrier;
+
+    struct Numbers;
+
+    impl Names for Numbers {
+        fn name(&self, call: usize) -> &str {
+            ["zero", "one"][call]
+        }
+    }
+
+    fn borrow<'a>(pool: &'a Pool, cx: &CallContext) -> Result<Lease<'a>> {
+        pool.borrow(1, &Numbers, cx)
+    }
+
+    #[test]
+    fn nobody_is_left_waiting_and_no_place_is_held_twice() {
+        let pool = Pool::new(2, Duration::from_secs(3600));
+        let (start, inside) = (Barrier::new(8), [AtomicUsize::new(0), AtomicUsize::new(0)]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..20_000 {
+                        let lease = borrow(&pool, &CallContext::none()).expect("a place, in time");
+                        assert_eq!(0, inside[lease.index()].fetch_add(1, Ordering::Relaxed));
+                        inside[lease.index()].fetch_sub(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert!(pool.queue().is_empty());
+    }
+
+    #[test]
+    fn holders_that_stay_inside_hand_over_to_everybody_in_turn() {
+        let pool = Pool::new(1, Duration::from_secs(3600));
+        let first = borrow(&pool, &CallContext::none()).expect("free");
+        std::thread::scope(|scope| {
+            let waiters: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| borrow(&pool, &CallContext::none()).map(|lease| lease.index())))
+                .collect();
+            while pool.queue().len() < waiters.len() {
+                std::thread::yield_now();
+            }
+            drop(first);
+            for waiter in waiters {
+                assert_eq!(0, waiter.join().expect("no panic").expect("its turn comes"));
+            }
+        });
+    }
+
+    #[test]
+    fn a_place_comes_back_to_the_thread_that_holds_it() {
+        let pool = Pool::new(2, Duration::ZERO);
+        let outer = borrow(&pool, &CallContext::none()).expect("free");
+        let inner = borrow(&pool, &CallContext::none()).expect("mine");
+        assert_eq!(outer.index(), inner.index());
+        drop(inner);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| borrow(&pool, &CallContext::none()).expect("the other one").index());
+            assert_ne!(outer.index(), other.join().expect("no panic"));
+        });
+    }
+
+    #[test]
+    fn waiting_in_vain_names_holder_and_waiter_and_leaves_the_queue() {
+        let pool = Pool::new(1, Duration::from_millis(1));
+        let held = borrow(&pool, &CallContext::none()).expect("free");
+        std::thread::scope(|scope| {
+            let waiter = std::thread::Builder::new().name("waiter".into());
+            let waiter = waiter.spawn_scoped(scope, || pool.borrow(0, &Numbers, &CallContext::none()).map(|_| ()));
+            let error = waiter.expect("a thread").join().expect("no panic").expect_err("in vain");
+            assert_eq!(ErrorKind::Exhausted, error.kind());
+            let text = error.to_string();
+            assert!(text.contains("thread waiter in zero") && text.contains(" in one"), "{text}");
+            let token = polyhost_bridge::CancelToken::new();
+            token.cancel();
+            let cx = CallContext::none().with_cancel(&token);
+            let cancelled = scope.spawn(move || Pool::new(1, Duration::MAX).borrow(0, &Numbers, &cx).map(|_| ()));
+            cancelled.join().expect("no panic").expect("a free place is not waited for");
+        });
+        assert!(pool.queue().is_empty());
+        drop(held);
+        borrow(&pool, &CallContext::none()).expect("free again");
+    }
 }
