@@ -74,6 +74,12 @@ pub(crate) fn in_host_code(py: Python<'_>, error: &PyErr) -> Error {
     Error::new(ErrorKind::Internal, format!("the guest package failed: {text}"))
 }
 
+/// What went wrong in an event loop itself.
+#[cold]
+pub(crate) fn in_loop(error: &PyErr) -> Error {
+    Python::attach(|py| in_host_code(py, error))
+}
+
 /// An exception as the guest package describes it.
 struct Said {
     guest: GuestError,
@@ -212,7 +218,9 @@ pub(crate) fn no_such_kind_of_source() -> Error {
 #[cold]
 pub(crate) fn threads_inside(count: usize) -> Error {
     let what = if count == 1 { "1 thread is" } else { &format!("{count} threads are") };
-    let message = format!("{what} still loading a module or in a host service; shut down again to wait for them");
+    let message = format!(
+        "{what} still in Python: loading a module, in an event loop, or in a host service; shut down again to wait for them"
+    );
     Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down CPython")
 }
 
@@ -220,4 +228,9 @@ pub(crate) fn threads_inside(count: usize) -> Error {
 pub(crate) fn still_ending() -> Error {
     let message = "Python still waits for threads that guests have started and that are no daemons; it refuses calls and ends with them";
     Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down CPython")
+}
+
+#[cold]
+pub(crate) fn lost() -> Error {
+    Error::new(ErrorKind::Closed, "the module's event loop ended before the call")
 }

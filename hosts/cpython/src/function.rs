@@ -1,11 +1,13 @@
 //! An export that can be called.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
-use polyhost_bridge::{CallContext, Export, Function, Output, Result};
+use polyhost_bridge::workers::{self, Answer, Reply};
+use polyhost_bridge::{BoxFuture, Bytes, CallContext, Export, Function, Lifecycle, Output, Result};
 
 use crate::error;
+use crate::ffi::{Entry, Explain, Guest, Open};
 use crate::module::Loaded;
 
 /// An export of a module. Keeps the module loaded.
@@ -13,17 +15,76 @@ pub(crate) struct CpythonFunction {
     pub(crate) module: Arc<Loaded>,
     /// Its place among the module's exports.
     pub(crate) at: usize,
+    // These are the module's; here they are one step nearer for each call.
+    pub(crate) guest: Arc<Guest>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) entry: Arc<Entry>,
 }
 
 impl CpythonFunction {
+    pub(crate) fn new(module: Arc<Loaded>, at: usize) -> CpythonFunction {
+        let (guest, entry) = (module.guest().clone(), module.entry(at).clone());
+        CpythonFunction { at, lifecycle: guest.lifecycle.clone(), guest, entry, module }
+    }
+
     #[inline]
     fn call_here(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         cx.check()?;
-        let guest = self.module.guest();
-        let _inside = guest.lifecycle.enter()?;
-        self.module.entry(self.at).call(guest, cx, input, output, |py, failure| {
-            error::in_call(py, guest.interpreter.helpers(), self.export(), cx, failure)
+        let _inside = self.lifecycle.enter()?;
+        if self.entry.is_async {
+            return self.call_on_loop(cx, input, output);
+        }
+        self.entry.call(&self.guest, cx, input, output, |py, failure| {
+            error::in_call(py, self.guest.interpreter.helpers(), self.export(), cx, failure)
         })
+    }
+
+    /// Calls an `async def` and waits. This thread may do the first step.
+    fn call_on_loop(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
+        let event_loop = self.module.event_loop()?;
+        let (sender, outcome) = mpsc::channel();
+        let done = move |outcome| {
+            // We wait for it.
+            let _ = sender.send(outcome);
+        };
+        let open = Open::new(done, self.explain(cx), None);
+        let ticket = event_loop.ticket(&self.entry, cx.clone(), Bytes::copy_from_slice(input), open)?;
+        event_loop.start_here(ticket);
+        let outcome = outcome.recv();
+        output.write(&outcome.unwrap_or_else(|_| Err(error::lost()))?)
+    }
+
+    /// Sends a call of an `async def` to the event loop. No thread waits for it.
+    fn send_to_loop(&self, mut cx: CallContext, input: Bytes) -> Result<Reply> {
+        cx.check()?;
+        let suspended = self.lifecycle.suspend()?;
+        let event_loop = self.module.event_loop()?;
+        // A token of this call's own: dropping the future must not cancel others that share the context.
+        let token = cx.detach_token();
+        let (answer, mut reply) = Answer::new(token.clone());
+        let (in_time, operation) = (answer.clone(), self.operation());
+        let done = move |outcome: Result<Vec<u8>>| {
+            answer.send(outcome.map(Bytes::from).map_err(|error| error.operation(operation)));
+        };
+        let open = Open::new(done, self.explain(&cx), Some(suspended));
+        let ticket = event_loop.ticket(&self.entry, cx, input, open)?;
+        event_loop.send(ticket);
+        let operation = self.operation();
+        reply.cancelled = Some(token.on_cancel(move |reason| {
+            in_time.send(Err(reason.error().operation(operation.clone())));
+        }));
+        Ok(reply)
+    }
+
+    fn explain(&self, cx: &CallContext) -> Explain {
+        let (module, at, cx) = (self.module.clone(), self.at, cx.clone());
+        Box::new(move |py, failure| {
+            error::in_call(py, module.guest().interpreter.helpers(), module.export(at), &cx, failure)
+        })
+    }
+
+    fn operation(&self) -> String {
+        format!("call {}", self.export().name())
     }
 }
 
@@ -33,14 +94,24 @@ impl Function for CpythonFunction {
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        self.call_here(cx, input, output).map_err(|error| error.operation(format!("call {}", self.export().name())))
+        self.call_here(cx, input, output).map_err(|error| error.operation(self.operation()))
+    }
+
+    fn call_async(self: Arc<Self>, cx: CallContext, input: Bytes) -> BoxFuture<'static, Result<Bytes>> {
+        if !self.entry.is_async {
+            return workers::call_async(workers::shared(), self, cx, input);
+        }
+        match self.send_to_loop(cx, input) {
+            Ok(reply) => Box::pin(reply),
+            Err(error) => Box::pin(std::future::ready(Err(error.operation(self.operation())))),
+        }
     }
 }
 
 impl fmt::Debug for CpythonFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CpythonFunction")
-            .field("module", &self.module.guest().name)
+            .field("module", &self.guest.name)
             .field("export", &self.export().name())
             .finish()
     }

@@ -12,10 +12,13 @@
 //! the heir has asked most likely waits for I/O in Python and has let go of the
 //! GIL, so the heir takes the gate over and waits for the GIL itself. Holders
 //! that wait in a host service leave the gate before.
+//!
+//! A thread that has been the only one for long goes past the gate, until
+//! another comes.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,12 +35,20 @@ const LEFT: Duration = Duration::from_micros(2);
 /// So many calls of a function that overstayed go past the gate.
 const PAST: u32 = 32;
 
+/// After so many entries in a row a thread counts as the only one.
+const ALONE: u32 = 1024;
+
 /// The word: the number of entries so far, and two flags.
 const HELD: u64 = 1;
 const WANTED: u64 = 2;
 const ENTRY: u64 = 4;
 
 pub(crate) struct Gate {
+    /// The thread that is the only one; 0 for none.
+    alone: AtomicUsize,
+    /// The thread that entered last, and how often in a row.
+    last: AtomicUsize,
+    in_a_row: AtomicU32,
     word: AtomicU64,
     /// Who waits, in the order of arrival. The first is the heir.
     queue: Mutex<VecDeque<Arc<Turn>>>,
@@ -66,12 +77,34 @@ struct Turn {
 
 impl Gate {
     pub(crate) const fn new() -> Self {
-        Gate { word: AtomicU64::new(0), queue: Mutex::new(VecDeque::new()) }
+        Gate {
+            alone: AtomicUsize::new(0),
+            last: AtomicUsize::new(0),
+            in_a_row: AtomicU32::new(0),
+            word: AtomicU64::new(0),
+            queue: Mutex::new(VecDeque::new()),
+        }
     }
 
-    /// Enters, waiting for a turn. The GIL is still to be taken.
+    /// Enters, waiting for a turn; `thread` tells one living thread from another and is not 0. The GIL is still to be
+    /// taken.
     #[inline]
-    pub(crate) fn enter(&self) -> Pass {
+    pub(crate) fn enter(&self, thread: usize) -> Pass {
+        if self.alone.load(Ordering::Relaxed) == thread {
+            return Pass::NONE;
+        }
+        self.enter_among_others(thread)
+    }
+
+    /// Enters for a call of a function with this habit.
+    #[inline]
+    pub(crate) fn enter_for(&self, thread: usize, habit: &Habit) -> Pass {
+        if habit.0.load(Ordering::Relaxed) == 0 || habit.forget_one() { self.enter(thread) } else { Pass::NONE }
+    }
+
+    fn enter_among_others(&self, thread: usize) -> Pass {
+        // Who is alone and inside right now has no pass and needs none: the GIL is what keeps us apart.
+        self.count(thread);
         let word = self.word.load(Ordering::Relaxed);
         if word & (HELD | WANTED) == 0
             && let Some(pass) = self.take(word)
@@ -81,10 +114,23 @@ impl Gate {
         self.wait()
     }
 
-    /// Enters for a call of a function with this habit.
-    #[inline]
-    pub(crate) fn enter_for(&self, habit: &Habit) -> Pass {
-        if habit.0.load(Ordering::Relaxed) == 0 || habit.forget_one() { self.enter() } else { Pass::NONE }
+    /// Finds out who is alone. Threads that get here at the same time may lose a count; it decides no more than speed.
+    fn count(&self, thread: usize) {
+        if self.last.load(Ordering::Relaxed) != thread {
+            self.last.store(thread, Ordering::Relaxed);
+            self.in_a_row.store(0, Ordering::Relaxed);
+            if self.alone.load(Ordering::Relaxed) != 0 {
+                self.alone.store(0, Ordering::Relaxed);
+            }
+            return;
+        }
+        let in_a_row = self.in_a_row.load(Ordering::Relaxed) + 1;
+        if in_a_row < ALONE {
+            self.in_a_row.store(in_a_row, Ordering::Relaxed);
+        } else if self.word.load(Ordering::Relaxed) & (HELD | WANTED) == 0 {
+            self.in_a_row.store(0, Ordering::Relaxed);
+            self.alone.store(thread, Ordering::Relaxed);
+        }
     }
 
     /// Leaves, with the GIL let go. False where somebody has taken the gate over.
@@ -223,12 +269,28 @@ mod tests {
     #[test]
     fn the_gate_is_left_and_entered_again() {
         let gate = Gate::new();
-        let first = gate.enter();
+        let first = gate.enter(1);
         assert!(gate.leave(first));
-        let second = gate.enter();
+        let second = gate.enter(2);
         assert_ne!(first, second);
         assert!(gate.leave(second));
         assert!(gate.leave(Pass::NONE));
+    }
+
+    #[test]
+    fn who_is_alone_goes_past_until_another_comes() {
+        let gate = Gate::new();
+        let through = (0..ALONE * 2)
+            .take_while(|_| {
+                let pass = gate.enter(1);
+                gate.leave(pass);
+                pass != Pass::NONE
+            })
+            .count();
+        assert_eq!(ALONE as usize + 1, through);
+        assert_ne!(Pass::NONE, gate.enter(2));
+        // Overtakes the other, which does not leave.
+        assert_ne!(Pass::NONE, gate.enter(1));
     }
 
     #[test]
@@ -237,17 +299,18 @@ mod tests {
         let inside = Barrier::new(8);
         let habit = Habit::default();
         std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    let pass = gate.enter();
+            for thread in 1..=8 {
+                let (gate, inside, habit) = (&gate, &inside, &habit);
+                scope.spawn(move || {
+                    let pass = gate.enter(thread);
                     // As a call that waits until all the others are in.
                     inside.wait();
-                    gate.leave_for(pass, &habit);
+                    gate.leave_for(pass, habit);
                 });
             }
         });
-        assert_eq!(Pass::NONE, gate.enter_for(&habit));
-        let pass = gate.enter();
+        assert_eq!(Pass::NONE, gate.enter_for(9, &habit));
+        let pass = gate.enter(9);
         assert!(gate.leave(pass));
     }
 
@@ -255,7 +318,7 @@ mod tests {
     fn a_habit_wears_off() {
         let gate = Gate::new();
         let habit = Habit(AtomicU32::new(PAST));
-        let past = (0..PAST * 2).take_while(|_| gate.enter_for(&habit) == Pass::NONE).count();
+        let past = (0..PAST * 2).take_while(|_| gate.enter_for(1, &habit) == Pass::NONE).count();
         assert_eq!(PAST as usize, past);
     }
 
@@ -265,11 +328,12 @@ mod tests {
         let start = Barrier::new(8);
         let entries = AtomicU64::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
+            for thread in 1..=8 {
+                let (gate, start, entries) = (&gate, &start, &entries);
+                scope.spawn(move || {
                     start.wait();
                     for _ in 0..20_000 {
-                        let pass = gate.enter();
+                        let pass = gate.enter(thread);
                         entries.fetch_add(1, Ordering::Relaxed);
                         gate.leave(pass);
                     }

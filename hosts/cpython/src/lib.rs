@@ -10,3 +10,9 @@ mod runtime;
 
 pub use config::CpythonConfig;
 pub use runtime::Cpython;
+
+/// For the bench alone.
+#[doc(hidden)]
+pub mod floor {
+    pub use crate::ffi::floor::Floor;
+}

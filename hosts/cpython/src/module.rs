@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use polyhost_bridge::{
@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::error;
-use crate::ffi::{self, Entry, Guest, Interpreter, Object, Reply};
+use crate::ffi::{self, Entry, EventLoop, Guest, Interpreter, Object, Reply};
 use crate::function::CpythonFunction;
 use crate::gate::Habit;
 
@@ -32,6 +32,8 @@ pub(crate) struct Helpers {
     pub(crate) wrap_call: Object,
     /// The context variable with the `Call` that a task runs for.
     pub(crate) current_call: Object,
+    /// Makes the event loop of a module. Imported when it is first called: asyncio takes long to import.
+    pub(crate) event_loop: Object,
 }
 
 impl Helpers {
@@ -50,6 +52,7 @@ impl Helpers {
             call_type: Object::new(native.getattr("Call")?),
             wrap_call: get("_call", "wrap")?,
             current_call: get("_call", "current_call")?,
+            event_loop: get("_module", "event_loop")?,
         })
     }
 
@@ -70,10 +73,13 @@ pub(crate) struct Loaded {
     guest: Arc<Guest>,
     exports: Vec<Export>,
     /// In the same order.
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     descriptors: Option<Vec<u8>>,
     /// The guest package's record of what was imported.
     tree: Option<Object>,
+    /// For `async def` exports, from the first call of one on.
+    event_loop: OnceLock<EventLoop>,
+    starting: Mutex<()>,
     /// Whether Python was told to let it go.
     released: AtomicBool,
 }
@@ -123,10 +129,19 @@ impl Loaded {
         for described in &list {
             let (export, entry) = read_export(described)?;
             exports.push(export);
-            entries.push(entry);
+            entries.push(Arc::new(entry));
         }
         let tree = Some(Object::new(tree));
-        Ok(Loaded { guest, exports, entries, descriptors, tree, released: AtomicBool::new(false) })
+        Ok(Loaded {
+            guest,
+            exports,
+            entries,
+            descriptors,
+            tree,
+            event_loop: OnceLock::new(),
+            starting: Mutex::new(()),
+            released: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn guest(&self) -> &Arc<Guest> {
@@ -137,14 +152,37 @@ impl Loaded {
         &self.exports[at]
     }
 
-    pub(crate) fn entry(&self, at: usize) -> &Entry {
+    pub(crate) fn entry(&self, at: usize) -> &Arc<Entry> {
         &self.entries[at]
+    }
+
+    /// The event loop, started if it was not.
+    pub(crate) fn event_loop(&self) -> Result<&EventLoop> {
+        if let Some(started) = self.event_loop.get() {
+            return Ok(started);
+        }
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(started) = self.event_loop.get() {
+            return Ok(started);
+        }
+        let started = EventLoop::start(&self.guest)?;
+        Ok(self.event_loop.get_or_init(|| started))
+    }
+
+    /// Has the event loop end, where there is one. The module is closed and drained.
+    pub(crate) fn stop_event_loop(&self) {
+        if let Some(event_loop) = self.event_loop.get() {
+            event_loop.stop();
+        }
     }
 
     /// Lets go of the module, whose calls have all ended, and tells what else holds it.
     pub(crate) fn release(&self) -> Result<Vec<String>> {
         let interpreter = self.guest.interpreter;
         let released = self.released.swap(true, Ordering::Relaxed);
+        if !released {
+            self.stop_event_loop();
+        }
         interpreter.with(|py| {
             if !released {
                 self.entries.iter().for_each(|entry| entry.clear(py));
@@ -159,6 +197,9 @@ impl Loaded {
 impl Drop for Loaded {
     fn drop(&mut self) {
         let interpreter = self.guest.interpreter;
+        if !*self.released.get_mut() {
+            self.stop_event_loop();
+        }
         // Nobody is inside: a call holds a function, and that this. Nobody asks what became of it either, and this
         // thread may be any: Python's own does the work.
         if let (false, Some(tree)) = (*self.released.get_mut(), self.tree.take()) {
@@ -189,7 +230,7 @@ impl Module for CpythonModule {
             );
         }
         match self.0.exports.binary_search_by(|export| export.name().cmp(name)) {
-            Ok(at) => Ok(Arc::new(CpythonFunction { module: self.0.clone(), at })),
+            Ok(at) => Ok(Arc::new(CpythonFunction::new(self.0.clone(), at))),
             Err(_) => Err(no_such_export(self.name(), &self.0.exports, name)),
         }
     }
@@ -227,8 +268,8 @@ impl fmt::Debug for CpythonModule {
 /// Reads one export as `polyhost._export.resolve` returns it.
 fn read_export(described: &Bound<'_, PyAny>) -> PyResult<(Export, Entry)> {
     type Message<'py> = (String, Bound<'py, PyAny>);
-    type Described<'py> = (String, Bound<'py, PyAny>, Option<Message<'py>>, Option<Message<'py>>, bool, String);
-    let (name, function, request, reply, takes_context, doc): Described<'_> = described.extract()?;
+    type Described<'py> = (String, Bound<'py, PyAny>, Option<Message<'py>>, Option<Message<'py>>, bool, bool, String);
+    let (name, function, request, reply, takes_context, is_async, doc): Described<'_> = described.extract()?;
     let type_name = |message: &Option<Message<'_>>| message.as_ref().map(|(name, _)| name.clone());
     let export = Export::bytes(name).with_types(type_name(&request), type_name(&reply)).with_doc(doc);
     let decode = match request {
@@ -242,7 +283,7 @@ fn read_export(described: &Bound<'_, PyAny>) -> PyResult<(Export, Entry)> {
         }
     };
     let function = Object::new(function);
-    Ok((export, Entry { function, decode, reply, takes_context, habit: Habit::default() }))
+    Ok((export, Entry { function, decode, reply, takes_context, is_async, habit: Habit::default() }))
 }
 
 fn check_path(path: &Path) -> Result<()> {

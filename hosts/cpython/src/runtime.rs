@@ -102,6 +102,7 @@ impl Runtime for Cpython {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::CONCURRENT_WAIT
+            .with(Capabilities::NATIVE_ASYNC)
             .with(Capabilities::INTERRUPT)
             .with(Capabilities::COOPERATIVE_CANCEL)
             .with(Capabilities::SOURCE_TEXT)
@@ -144,6 +145,9 @@ impl Runtime for Cpython {
             if inside > 0 {
                 return Err(error::busy(&module.guest().name, inside));
             }
+        }
+        for module in &modules {
+            module.stop_event_loop();
         }
         self.interpreter.lifecycle.close();
         let inside = self.interpreter.lifecycle.drain(left());

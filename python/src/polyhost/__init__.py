@@ -29,3 +29,8 @@ __all__ = [
     "log",
     "service",
 ]
+
+# Where they are known from, in messages and to pickle.
+for _each in (CallContext, Cancelled, Code, DeadlineExceeded, ServiceError, StatusError):
+    _each.__module__ = __name__
+del _each

@@ -1,4 +1,4 @@
-"""Makes the package importable from the sources that the host carries. Run by the host, as a module of its own."""
+"""Makes the package importable from the sources that the host carries; the host runs this first."""
 
 from __future__ import annotations
 

@@ -68,6 +68,7 @@ def _resolve(each: Export) -> tuple[Any, ...]:
         _message(each, "request", request),
         _message(each, "reply", reply),
         takes_context,
+        _is_async(each.function),
         _doc(each.function),
     )
 
@@ -94,12 +95,20 @@ def _parameters(each: Export) -> tuple[str | None, bool]:
     return (positional[0].name if positional else None), takes_context
 
 
+def _is_async(function: Any) -> bool:
+    import inspect
+
+    call = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
 def _annotation(each: Export, parameter: str | None) -> Any:
     function = each.function
     function = getattr(function, "func", function)
     annotations = getattr(function, "__annotations__", None)
     if annotations is None:
-        annotations = getattr(getattr(function, "__call__", None), "__annotations__", None) or {}
+        call = getattr(function, "__call__", None)  # noqa: B004
+        annotations = getattr(call, "__annotations__", None) or {}
     annotation = annotations.get(parameter)
     if not isinstance(annotation, str):
         return annotation

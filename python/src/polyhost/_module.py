@@ -175,6 +175,13 @@ def load(
         _export.collected.reset(token)
 
 
+def event_loop(mailbox: Any, descriptor: int) -> Any:
+    """The event loop of a module; see _loop."""
+    from polyhost._loop import Loop
+
+    return Loop(mailbox, descriptor)
+
+
 def _from_path(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
     folder, file = os.path.split(place)
     if file == "__init__.py":
@@ -216,7 +223,7 @@ def _from_name(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
 
 def _exists(name: str) -> bool:
     """Whether a module is there, importing what it is in."""
-    parent, _, last = name.rpartition(".")
+    parent, _, _ = name.rpartition(".")
     if not parent:
         return True
     package = importlib.import_module(parent)

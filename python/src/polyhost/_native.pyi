@@ -23,3 +23,19 @@ def owner() -> Owner | None: ...
 def write(stream: int, data: Any, owner: Owner | None, /) -> bool: ...
 def log(level: int, target: str, message: str, owner: Owner | None, /) -> bool: ...
 def version() -> str: ...
+def step(run: Callable[..., Any], /, *args: Any) -> Any:
+    """Calls a function, and lets the call that this thread is in be stopped meanwhile."""
+
+class Mailbox:
+    """What an event loop is sent. There is no such class: it is a capsule."""
+
+class Ticket:
+    """A call on its way through an event loop. There is no such class: it is a capsule."""
+
+def take(mailbox: Mailbox, /) -> list[tuple[int, Ticket | None]]:
+    """What came for a loop: calls to begin, numbers of calls to cancel, and 0 to stop."""
+
+def begin(ticket: Ticket, /) -> tuple[Any, Call] | None:
+    """Calls the export: its coroutine, and the call; None where the call is over already."""
+
+def finish(ticket: Ticket, reply: Any, error: BaseException | None, /) -> None: ...

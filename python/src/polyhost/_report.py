@@ -14,7 +14,7 @@ Link = tuple[str, str, int, list[Frame]]
 # Of a longer stack or chain the middle is left out: it is read by people.
 _MAX_FRAMES = 64
 _MAX_LINKS = 16
-_MAX_MESSAGE = 64 << 10
+_MAX_MESSAGE = 16 << 20
 
 
 def describe(error: BaseException | None) -> tuple[list[Link], bytes | None, bool]:

@@ -26,6 +26,14 @@ pub(super) struct Thread {
     pub(super) record: Cell<*const Record<'static>>,
 }
 
+impl Thread {
+    /// Tells this thread from all others that live.
+    #[inline]
+    fn id(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+}
+
 thread_local! {
     static THREAD: Thread = const {
         Thread { state: Cell::new(ptr::null_mut()), pass: Cell::new(Pass::NONE), record: Cell::new(ptr::null()) }
@@ -69,22 +77,22 @@ impl Attached {
     /// Python lives until the end: the caller is counted in a [`polyhost_bridge::Lifecycle`] that is drained before.
     #[inline]
     pub(crate) fn enter(interpreter: &'static Interpreter) -> Attached {
-        Attached::enter_with(interpreter, || interpreter.gate.enter())
+        Attached::enter_with(interpreter, |thread| interpreter.gate.enter(thread))
     }
 
     /// Enters for a call of a function with this habit.
     #[inline]
     pub(crate) fn enter_for(interpreter: &'static Interpreter, habit: &Habit) -> Attached {
-        Attached::enter_with(interpreter, || interpreter.gate.enter_for(habit))
+        Attached::enter_with(interpreter, |thread| interpreter.gate.enter_for(thread, habit))
     }
 
     /// Enters past the gate, to get at who holds it.
     pub(super) fn enter_past(interpreter: &'static Interpreter) -> Attached {
-        Attached::enter_with(interpreter, || Pass::NONE)
+        Attached::enter_with(interpreter, |_| Pass::NONE)
     }
 
     #[inline]
-    fn enter_with(interpreter: &'static Interpreter, gate: impl FnOnce() -> Pass) -> Attached {
+    fn enter_with(interpreter: &'static Interpreter, gate: impl FnOnce(usize) -> Pass) -> Attached {
         THREAD.with(|thread| {
             let state = thread.state.get();
             if state.is_null() {
@@ -93,7 +101,7 @@ impl Attached {
             if current() == state {
                 return Attached { interpreter, how: How::Already, _thread: PhantomData };
             }
-            let outer = thread.pass.replace(gate());
+            let outer = thread.pass.replace(gate(thread.id()));
             // SAFETY: the state is this thread's own and not attached; Python lives, by contract.
             unsafe { ffi::PyEval_RestoreThread(state) };
             Attached { interpreter, how: How::Entered { outer }, _thread: PhantomData }
@@ -101,14 +109,14 @@ impl Attached {
     }
 
     #[cold]
-    fn first(interpreter: &'static Interpreter, thread: &Thread, gate: impl FnOnce() -> Pass) -> Attached {
+    fn first(interpreter: &'static Interpreter, thread: &Thread, gate: impl FnOnce(usize) -> Pass) -> Attached {
         // SAFETY: may be asked on any thread while Python lives.
         if unsafe { ffi::PyGILState_Check() } != 0 {
             return Attached { interpreter, how: How::Already, _thread: PhantomData };
         }
         let state = interpreter.new_thread_state();
         let kept = KEPT.try_with(|kept| *kept.borrow_mut() = Some(Kept(state)));
-        let outer = thread.pass.replace(gate());
+        let outer = thread.pass.replace(gate(thread.id()));
         // SAFETY: new, and made on this thread.
         unsafe { ffi::PyEval_RestoreThread(state) };
         if kept.is_err() {
@@ -167,22 +175,21 @@ pub(super) fn detached<R>(interpreter: &'static Interpreter, run: impl FnOnce() 
         interpreter: &'static Interpreter,
         state: *mut ffi::PyThreadState,
         outer_state: *mut ffi::PyThreadState,
-        had_pass: bool,
+        /// Where the call was that can be stopped.
+        phase: u8,
     }
     impl Drop for Back {
         fn drop(&mut self) {
             THREAD.with(|thread| {
                 thread.state.set(self.outer_state);
-                if self.had_pass {
-                    thread.pass.set(self.interpreter.gate.enter());
-                }
+                thread.pass.set(self.interpreter.gate.enter(thread.id()));
             });
             // SAFETY: the state that was saved on this thread below. Python lives: the caller is counted.
             unsafe { ffi::PyEval_RestoreThread(self.state) };
-            with_stop(|stop, cx| stop.step_in(self.interpreter, cx));
+            with_stop(|stop, cx| stop.step_in(self.phase, self.interpreter, cx));
         }
     }
-    with_stop(|stop, _| stop.step_out());
+    let phase = with_stop(|stop, _| stop.step_out()).unwrap_or_default();
     let _back = THREAD.with(|thread| {
         // SAFETY: the caller is attached.
         let state = unsafe { ffi::PyEval_SaveThread() };
@@ -190,19 +197,18 @@ pub(super) fn detached<R>(interpreter: &'static Interpreter, run: impl FnOnce() 
         interpreter.gate.leave(pass);
         // A thread that Python started enters again with the state that Python gave it.
         let outer_state = thread.state.replace(state);
-        Back { interpreter, state, outer_state, had_pass: pass != Pass::NONE }
+        Back { interpreter, state, outer_state, phase }
     });
     run()
 }
 
 /// What can interrupt the innermost call of this thread, if anything can.
 #[inline]
-fn with_stop(run: impl FnOnce(&Stop, &CallContext)) {
+fn with_stop<R>(run: impl FnOnce(&Stop, &CallContext) -> R) -> Option<R> {
     record::current(|record| {
-        if let Some((record, stop)) = record.and_then(|record| Some((record, record.stop?))) {
-            run(stop, record.cx);
-        }
-    });
+        let record = record?;
+        Some(run(record.stop?, record.cx))
+    })
 }
 
 /// Detaches the thread that has initialised Python, and keeps its state.
@@ -217,6 +223,11 @@ pub(super) fn enter_for_good() {
     let state = THREAD.with(|thread| thread.state.replace(ptr::null_mut()));
     // SAFETY: the state of this thread since `leave_first`.
     unsafe { ffi::PyEval_RestoreThread(state) };
+}
+
+/// The kept state of this thread; null where it has none.
+pub(super) fn thread_state() -> *mut ffi::PyThreadState {
+    THREAD.with(|thread| thread.state.get())
 }
 
 /// What Polyhost knows of this thread.

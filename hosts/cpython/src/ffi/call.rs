@@ -23,6 +23,8 @@ pub(crate) struct Entry {
     /// `None` for raw bytes.
     pub(crate) reply: Option<Reply>,
     pub(crate) takes_context: bool,
+    /// `async def`: calling it gives a coroutine, for the module's event loop.
+    pub(crate) is_async: bool,
     pub(crate) habit: Habit,
 }
 
@@ -66,15 +68,34 @@ impl Entry {
         output: &mut Output,
         explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error,
     ) -> Result<()> {
+        match cx.token() {
+            None => self.call_watched(guest, cx, None, input, output, explain),
+            Some(token) => {
+                let stop = Stop::watch(guest.interpreter, token);
+                self.call_watched(guest, cx, Some(&stop), input, output, explain)
+            }
+        }
+    }
+
+    #[inline]
+    fn call_watched(
+        &self,
+        guest: &Arc<Guest>,
+        cx: &CallContext,
+        stop: Option<&Stop>,
+        input: &[u8],
+        output: &mut Output,
+        explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error,
+    ) -> Result<()> {
         let interpreter = guest.interpreter;
         let before = output.len();
-        let stop = Stop::watch(interpreter, cx);
-        let record = Record::new(cx, guest, stop.as_ref());
+        let record = Record::new(cx, guest, stop);
         let attached = Attached::enter_for(interpreter, &self.habit);
         let outcome = record.enter(|| {
-            let outcome = match &stop {
-                None => self.run(interpreter, &record, input, output),
-                Some(stop) => stop.around(cx, || self.run(interpreter, &record, input, output)),
+            let mut run = || self.run(interpreter, &record, input, &mut *output);
+            let outcome = match stop {
+                None => run(),
+                Some(stop) => stop.around(cx, run),
             };
             outcome.map_err(|raw| raw.explained(explain))
         });
@@ -97,11 +118,7 @@ impl Entry {
     ) -> Result<(), Raw> {
         // SAFETY: attached, by the caller; every object is alive as long as its `Object` or `Local` is.
         unsafe {
-            let bytes = ffi::PyBytes_FromStringAndSize(input.as_ptr().cast(), input.len() as ffi::Py_ssize_t);
-            let mut argument = Local::own(bytes).ok_or(Raw::Raised)?;
-            if let Some(decode) = &self.decode {
-                argument = call_1(decode.as_ptr(), argument.as_ptr()).ok_or(Raw::Decode)?;
-            }
+            let argument = self.argument(input)?;
             let reply = if self.takes_context {
                 let context = context::of(interpreter, record).ok_or(Raw::Raised)?;
                 call_2(self.function.as_ptr(), argument.as_ptr(), context.as_ptr())
@@ -109,6 +126,59 @@ impl Entry {
                 call_1(self.function.as_ptr(), argument.as_ptr())
             };
             self.write(&reply.ok_or(Raw::Raised)?, output)
+        }
+    }
+
+    /// Calls an `async def` for its coroutine.
+    ///
+    /// # Safety
+    /// This thread is attached; `call` is a `Call`.
+    pub(super) unsafe fn begin(
+        &self,
+        interpreter: &'static Interpreter,
+        call: *mut ffi::PyObject,
+        input: &[u8],
+    ) -> Result<Local, Raw> {
+        // SAFETY: attached, by contract.
+        unsafe {
+            let argument = self.argument(input)?;
+            let coroutine = if self.takes_context {
+                let wrap = interpreter.helpers().wrap_call.as_ptr();
+                let context = call_1(wrap, call).ok_or(Raw::Raised)?;
+                call_2(self.function.as_ptr(), argument.as_ptr(), context.as_ptr())
+            } else {
+                call_1(self.function.as_ptr(), argument.as_ptr())
+            };
+            coroutine.ok_or(Raw::Raised)
+        }
+    }
+
+    /// The input as the function takes it.
+    ///
+    /// # Safety
+    /// This thread is attached.
+    #[inline]
+    unsafe fn argument(&self, input: &[u8]) -> Result<Local, Raw> {
+        // SAFETY: attached, by contract; every object is alive as long as its `Object` or `Local` is.
+        unsafe {
+            let bytes = ffi::PyBytes_FromStringAndSize(input.as_ptr().cast(), input.len() as ffi::Py_ssize_t);
+            let bytes = Local::own(bytes).ok_or(Raw::Raised)?;
+            match &self.decode {
+                None => Ok(bytes),
+                Some(decode) => call_1(decode.as_ptr(), bytes.as_ptr()).ok_or(Raw::Decode),
+            }
+        }
+    }
+
+    /// Writes a reply that our caller keeps.
+    ///
+    /// # Safety
+    /// This thread is attached.
+    pub(super) unsafe fn write_borrowed(&self, reply: *mut ffi::PyObject, output: &mut Output) -> Result<(), Raw> {
+        // SAFETY: attached, by contract; the reference is a new one.
+        unsafe {
+            let reply = Local::own(ffi::Py_NewRef(reply)).ok_or(Raw::Raised)?;
+            self.write(&reply, output)
         }
     }
 
@@ -137,7 +207,7 @@ impl Entry {
 }
 
 /// A failure whose exception, where there is one, is still set in the thread.
-enum Raw {
+pub(super) enum Raw {
     Raised,
     Decode,
     Encode,
@@ -156,7 +226,7 @@ impl Raw {
 
     /// The caller is attached, and nothing was called since the failure.
     #[cold]
-    fn explained(self, explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error) -> Error {
+    pub(super) fn explained(self, explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error) -> Error {
         // pyo3 panics where an exception carries a panic of another library's; neither may leave.
         let explained = boundary::enter(|| {
             // Nested, so that pyo3 knows that we are attached.

@@ -6,6 +6,8 @@
 mod attach;
 mod call;
 mod context;
+mod event_loop;
+pub(crate) mod floor;
 mod interpreter;
 mod native;
 mod object;
@@ -20,6 +22,7 @@ compile_error!("polyhost-cpython needs the GIL: point PYO3_PYTHON to a CPython t
 compile_error!("polyhost-cpython is tested on 64-bit Linux alone; this target is not supported");
 
 pub(crate) use call::{Entry, Failure, Reply};
+pub(crate) use event_loop::{EventLoop, Explain, Open};
 pub(crate) use interpreter::{Interpreter, Launch, library, version};
 pub(crate) use native::{create as native_module, owner_handle};
 pub(crate) use object::Object;

@@ -14,7 +14,7 @@ use super::call::Buffer;
 use super::interpreter::Interpreter;
 use super::object::{Local, Object};
 use super::record::{Guest, Stream};
-use super::{context, record, service};
+use super::{context, event_loop, record, service};
 
 /// Methods for Python, which wants a pointer to them for as long as it lives.
 pub(super) struct Method<const N: usize>(pub(super) [ffi::PyMethodDef; N]);
@@ -50,7 +50,7 @@ pub(super) const fn function(name: &'static CStr, run: Fast, doc: &'static CStr)
     }
 }
 
-static FUNCTIONS: Method<6> = Method([
+static FUNCTIONS: Method<10> = Method([
     function(c"current", current, c"The Call that this thread runs for, or None."),
     function(c"service", service::find, c"Finds a host service: service(name) gives a function of bytes."),
     function(c"owner", owner, c"A handle of the module that this thread runs for, or None."),
@@ -60,6 +60,10 @@ static FUNCTIONS: Method<6> = Method([
         c"write(stream, data, owner): prints to stdout (1) or stderr (2); False without an owner.",
     ),
     function(c"log", log, c"log(level, target, message, owner): logs a record; False without an owner."),
+    function(c"step", event_loop::step, c"step(run, *args): calls run, and lets the call be stopped meanwhile."),
+    function(c"take", event_loop::take, c"take(mailbox): what came for an event loop."),
+    function(c"begin", event_loop::begin, c"begin(ticket): the coroutine and the call, or None."),
+    function(c"finish", event_loop::finish, c"finish(ticket, reply, error): ends a call."),
     function(c"version", version, c"The version of Polyhost."),
 ]);
 

@@ -38,7 +38,8 @@ pub(super) struct Record<'a> {
     pub(super) guest: &'a Arc<Guest>,
     /// What can interrupt the call.
     pub(super) stop: Option<&'a Stop>,
-    printed: RefCell<Printed>,
+    /// Made when something is printed, which few calls do.
+    printed: Cell<Option<Box<Printed>>>,
     /// The record of the call that this one is nested in.
     outer: Cell<*const Record<'static>>,
 }
@@ -46,7 +47,7 @@ pub(super) struct Record<'a> {
 impl<'a> Record<'a> {
     #[inline]
     pub(super) fn new(cx: &'a CallContext, guest: &'a Arc<Guest>, stop: Option<&'a Stop>) -> Self {
-        Record { cx, guest, stop, printed: RefCell::new(Printed::default()), outer: Cell::new(ptr::null()) }
+        Record { cx, guest, stop, printed: Cell::new(None), outer: Cell::new(ptr::null()) }
     }
 
     /// Makes this the thread's innermost call while `run` runs.
@@ -70,8 +71,7 @@ impl<'a> Record<'a> {
     /// Hands on what was printed without a newline at its end. The thread is detached.
     #[inline]
     pub(super) fn flush(&self) {
-        let printed = self.printed.take();
-        if !printed.is_empty() {
+        if let Some(printed) = self.printed.take() {
             printed.flush(self.guest);
         }
     }
@@ -115,10 +115,6 @@ struct Printed {
 }
 
 impl Printed {
-    fn is_empty(&self) -> bool {
-        self.out.is_empty() && self.err.is_empty()
-    }
-
     /// Adds `bytes`, and takes off the lines that are complete.
     fn add(&mut self, stream: Stream, bytes: &[u8]) -> Option<Vec<u8>> {
         let partial = match stream {
@@ -194,7 +190,12 @@ impl Drop for Loose {
 /// Takes what `guest` prints on this thread, which is attached, and logs the lines that are complete.
 pub(super) fn print(guest: &Arc<Guest>, stream: Stream, bytes: &[u8]) {
     let in_call = current(|record| match record {
-        Some(record) if Arc::ptr_eq(record.guest, guest) => Some(record.printed.borrow_mut().add(stream, bytes)),
+        Some(record) if Arc::ptr_eq(record.guest, guest) => {
+            let mut printed = record.printed.take().unwrap_or_default();
+            let lines = printed.add(stream, bytes);
+            record.printed.set(Some(printed));
+            Some(lines)
+        }
         _ => None,
     });
     let (lines, other) = match in_call {

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polyhost_bridge::cancel::Subscription;
-use polyhost_bridge::{CallContext, CancelReason};
+use polyhost_bridge::{CallContext, CancelReason, CancelToken};
 use pyo3::ffi;
 
 use super::attach::Attached;
@@ -43,9 +43,8 @@ const OUTSIDE: u8 = 2;
 const ENDED: u8 = 3;
 
 impl Stop {
-    /// Watches the token of `cx` for the call that is about to begin on this thread, which is not attached.
-    pub(super) fn watch(interpreter: &'static Interpreter, cx: &CallContext) -> Option<Stop> {
-        let token = cx.token()?;
+    /// Watches `token` for the call that is about to begin on this thread, which is not attached.
+    pub(super) fn watch(interpreter: &'static Interpreter, token: &CancelToken) -> Stop {
         let shared = Arc::new(Shared {
             // SAFETY: has no conditions.
             thread: unsafe { libc::pthread_self() },
@@ -56,7 +55,7 @@ impl Stop {
         let target = shared.clone();
         // The listener may run on the thread that watches all deadlines, so it must not wait for the GIL.
         let subscription = token.on_cancel(move |reason| interpreter.stopper.ask(interpreter, target.clone(), reason));
-        Some(Stop { shared, _subscription: subscription })
+        Stop { shared, _subscription: subscription }
     }
 
     /// The call is in Python from now on. The caller looks at its token after this.
@@ -64,17 +63,21 @@ impl Stop {
         self.shared.phase.store(RUNNING, Ordering::Relaxed);
     }
 
-    /// The call leaves Python for a while.
-    pub(super) fn step_out(&self) {
-        self.shared.phase.store(OUTSIDE, Ordering::Relaxed);
+    /// Stops the call from within. The caller is attached.
+    pub(super) fn send_here(&self, interpreter: &Interpreter, reason: CancelReason) {
+        self.shared.send(interpreter, reason);
+    }
+
+    /// The call leaves Python for a while. Returns what to come back with.
+    pub(super) fn step_out(&self) -> u8 {
+        self.shared.phase.swap(OUTSIDE, Ordering::Relaxed)
     }
 
     /// The call is back. What came for it meanwhile is raised at the next bytecode.
-    pub(super) fn step_in(&self, interpreter: &Interpreter, cx: &CallContext) {
-        self.shared.phase.store(RUNNING, Ordering::Relaxed);
-        if self.shared.missed.swap(false, Ordering::Relaxed)
-            && let Some(reason) = cx.cancelled()
-        {
+    pub(super) fn step_in(&self, phase: u8, interpreter: &Interpreter, cx: &CallContext) {
+        self.shared.phase.store(phase, Ordering::Relaxed);
+        let missed = self.shared.missed.swap(false, Ordering::Relaxed);
+        if let (true, RUNNING, Some(reason)) = (missed, phase, cx.cancelled()) {
             self.shared.send(interpreter, reason);
         }
     }
