@@ -150,6 +150,7 @@ impl Output {
         Error::new(ErrorKind::Exhausted, message)
     }
 
+    #[inline]
     fn room(&self) -> usize {
         self.capacity.min(self.limit).saturating_sub(self.len)
     }
