@@ -94,12 +94,17 @@ impl Guest {
             return Err(format!("needs {package}, which comes by NuGet alone"));
         }
         // What else changes which files are compiled, or how.
-        let beyond = ["<Compile ", "<Import ", "<Target ", "<Reference ", "<DefineConstants", "<EmbeddedResource"];
+        let beyond =
+            ["<Compile Remove", "<Import ", "<Target ", "<Reference ", "<DefineConstants", "<EmbeddedResource"];
         if let Some(tag) = beyond.into_iter().find(|tag| text.contains(tag)) {
             return Err(format!("has {} in its project file, which takes an SDK", tag.trim_end()));
         }
-        let mut files = Vec::new();
-        collect(path.parent().unwrap_or(Path::new(".")), &mut files);
+        if values(text, "Compile", "Include").any(|file| file.contains(['*', '$'])) {
+            return Err("has a pattern of files in its project file, which takes an SDK".to_owned());
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut files: Vec<_> = values(text, "Compile", "Include").map(|file| folder.join(file)).collect();
+        collect(folder, &mut files);
         files.retain(|file| file.extension().is_some_and(|extension| extension == "cs"));
         files.sort();
         Ok(Guest {
@@ -161,7 +166,9 @@ mod tests {
 
     #[test]
     fn reads_what_a_project_file_says() {
-        let guest = read(PROJECT).expect("can be compiled");
+        let beside = PROJECT.replace("<ItemGroup>", "<ItemGroup><Compile Include=\"../gen/Some.cs\" />");
+        let guest = read(&beside).expect("can be compiled");
+        assert_eq!(vec![Path::new("nowhere/../gen/Some.cs")], guest.sources);
         assert!(guest.is_web && !guest.is_program);
         let request = guest.request(Path::new("/out"), Path::new("/protobuf.dll"));
         assert_eq!("/out/App.dll", request["output"]);
@@ -173,6 +180,9 @@ mod tests {
         let other = PROJECT.replace("\"Google.Protobuf\"", "\"Markdig\"");
         assert_eq!(Err("needs Markdig, which comes by NuGet alone".to_owned()), read(&other).map(drop));
         let exotic = PROJECT.replace("<ItemGroup>", "<ItemGroup><Compile Remove=\"x.cs\" />");
-        assert_eq!(Err("has <Compile in its project file, which takes an SDK".to_owned()), read(&exotic).map(drop));
+        assert_eq!(
+            Err("has <Compile Remove in its project file, which takes an SDK".to_owned()),
+            read(&exotic).map(drop)
+        );
     }
 }
