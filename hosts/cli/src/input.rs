@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use polyhost::{Error, ErrorKind};
 
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ pub(crate) struct Input {
     #[arg(long, short, value_name = "JSON|@FILE|-", allow_hyphen_values = true, help_heading = "Input")]
     input: Option<OsString>,
     /// Reads the request from a file.
-    #[arg(long, value_name = "FILE", conflicts_with = "input", help_heading = "Input")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "input", help_heading = "Input")]
     input_file: Option<PathBuf>,
     /// The input is the message's protobuf bytes and not JSON.
     #[arg(long, conflicts_with = "hex", help_heading = "Input")]
