@@ -44,7 +44,7 @@ static STARTED: Mutex<Option<Arc<Clr>>> = Mutex::new(None);
 impl Clr {
     /// Starts .NET, or gives the one that runs where it was started with an equal configuration.
     ///
-    /// Takes 40 to 100 ms the first time, on the caller's thread.
+    /// Takes tens of milliseconds the first time, on the caller's thread.
     ///
     /// # Errors
     /// - [`ErrorKind::Load`] where there is no .NET that will do, or it does not start: every place that was looked at and
