@@ -51,6 +51,8 @@ def echo(request: AllTypes) -> AllTypes:
 
 @export(SERVICE + "EchoAsync")
 async def echo_async(request: AllTypes) -> AllTypes:
+    if request.f_string == "suspend":
+        await asyncio.Event().wait()
     await asyncio.sleep(0)
     return request
 
