@@ -24,11 +24,9 @@ pub const GUEST: &[u8] = include_bytes!("../prebuilt/Polyhost.Guest.dll");
 ///
 /// | key | |
 /// | --- | --- |
-/// | `output` | the assembly to write; `.pdb`, `.xml`, what it refers to and, for a program, `.runtimeconfig.json` go beside it |
-/// | `project` | a project file: what lies in its folder, and the packages that it names, found in `folders` |
-/// | `sources` | or: files to compile, and folders of them |
+/// | `output` | the assembly to write; `.pdb`, `.xml` and, for a program, `.runtimeconfig.json` go beside it |
+/// | `sources` | the files to compile |
 /// | `references` | assemblies to compile against, besides the framework and `Polyhost.Guest` |
-/// | `folders` | where assemblies are found that a `using` names |
 /// | `defines` | preprocessor symbols, besides `NET8_0_OR_GREATER` and the like |
 /// | `kind` | `library` (default) or `program` |
 /// | `name`, `version` | of the assembly; by default that of the file, and `1.0.0.0` |

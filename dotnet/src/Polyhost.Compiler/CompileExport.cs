@@ -10,9 +10,8 @@ internal static class CompileExport
     private const string Library = "library";
     private const string Program = "program";
 
-    /// <summary>Compiles what a JSON object says, to a file with its symbols (.pdb), documentation (.xml), the assemblies
-    /// it refers to and, for a program, runtime configuration beside it; returns a JSON object with the
-    /// warnings.</summary>
+    /// <summary>Compiles what a JSON object says, to a file with its symbols (.pdb), documentation (.xml) and, for a
+    /// program, runtime configuration beside it; returns a JSON object with the warnings.</summary>
     [Export("polyhost.compiler/Compile")]
     private static byte[] Compile(byte[] input)
     {
@@ -53,43 +52,32 @@ internal static class CompileExport
         {
             throw Wrong("the request is not a JSON object");
         }
-        string? target = null, project = null, name = null, version = null, language = null, kind = null;
-        List<string> sources = [], references = [], folders = [], defines = [];
+        string? target = null, name = null, version = null, language = null, kind = null;
+        List<string> sources = [], references = [], defines = [];
         bool web = false, plain = false;
         foreach (var property in json.EnumerateObject())
         {
             switch (property.Name)
             {
                 case "output": target = Text(property); break;
-                case "project": project = Text(property); break;
                 case "name": name = Text(property); break;
                 case "version": version = Text(property); break;
                 case "language": language = Text(property); break;
                 case "kind": kind = Text(property); break;
                 case "sources": sources = List(property); break;
                 case "references": references = List(property); break;
-                case "folders": folders = List(property); break;
                 case "defines": defines = List(property); break;
                 case "web": web = Flag(property); break;
                 case "plain": plain = Flag(property); break;
                 default:
-                    throw Wrong($"unknown key {property.Name}; there are: output, project, sources, references, folders, defines, "
-                        + "kind, name, version, language, web, plain");
+                    throw Wrong($"unknown key {property.Name}; there are: output, sources, references, defines, kind, "
+                        + " name, version, language, web, plain");
             }
         }
         output = target ?? throw Wrong("no output: the file to write, such as out/App.dll");
-        if ((sources.Count == 0) == (project is null))
+        if (sources.Count == 0)
         {
-            throw Wrong("name either sources or a project");
-        }
-        if (project is not null)
-        {
-            var file = new Project(project);
-            sources = [.. file.Sources];
-            references.AddRange(file.References(folders));
-            name ??= file.Name;
-            kind ??= file.IsProgram ? Program : Library;
-            web |= file.IsWeb;
+            throw Wrong("no sources: name at least one file");
         }
         if (kind is not (null or Library or Program))
         {
@@ -104,9 +92,8 @@ internal static class CompileExport
             Name = name ?? Path.GetFileNameWithoutExtension(output),
             Version = version ?? "1.0.0.0",
             Language = parsed,
-            Sources = sources.SelectMany(path => Directory.Exists(path) ? Project.CSharpFiles(path) : [path]).Select(Source.Read).ToList(),
+            Sources = sources.Select(Source.Read).ToList(),
             References = references,
-            Folders = folders,
             Defines = defines,
             IsProgram = kind == Program,
             IsWeb = web,
@@ -116,28 +103,17 @@ internal static class CompileExport
 
     private static void Write(string output, CompiledModule module, Request request)
     {
-        var folder = Path.GetDirectoryName(Path.GetFullPath(output))!;
-        Directory.CreateDirectory(folder);
-        foreach (var reference in module.References)
-        {
-            Replace(Path.Combine(folder, Path.GetFileName(reference)), File.ReadAllBytes(reference));
-        }
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(output))!);
         File.WriteAllBytes(Path.ChangeExtension(output, ".pdb"), module.Symbols);
         File.WriteAllText(Path.ChangeExtension(output, ".xml"), module.Documentation);
         if (request.IsProgram)
         {
             File.WriteAllBytes(Path.ChangeExtension(output, ".runtimeconfig.json"), RuntimeConfig(request.IsWeb));
         }
-        // Last: whoever finds the assembly finds all of it.
-        Replace(output, module.Assembly);
-    }
-
-    /// <summary>In one step: another process may be reading the file that was there.</summary>
-    private static void Replace(string path, byte[] content)
-    {
-        var part = $"{path}.part-{Environment.ProcessId}";
-        File.WriteAllBytes(part, content);
-        File.Move(part, path, overwrite: true);
+        // Last, and in one step: whoever finds the assembly finds all of it.
+        var part = output + ".part";
+        File.WriteAllBytes(part, module.Assembly);
+        File.Move(part, output, overwrite: true);
     }
 
     private static byte[] RuntimeConfig(bool web)

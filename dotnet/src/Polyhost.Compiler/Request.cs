@@ -5,7 +5,17 @@ namespace Polyhost.Compiler;
 /// <summary>A file of C#, with the path that errors and stack traces give.</summary>
 internal sealed record Source(string Path, string Text)
 {
-    internal static Source Read(string path) => new(path, File.ReadAllText(path));
+    internal static Source Read(string path)
+    {
+        try
+        {
+            return new(path, File.ReadAllText(path));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CompileException($"can't read {path}: {e.Message}", [new CompileError("", e.Message, path, 0, 0, "")]);
+        }
+    }
 }
 
 /// <summary>What to compile, and how.</summary>

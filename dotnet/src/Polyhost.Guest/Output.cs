@@ -24,7 +24,7 @@ public readonly unsafe ref struct Output
     public void Write(ReadOnlySpan<byte> bytes)
     {
         var output = _output;
-        if (output->Capacity - output->Length < (nuint)bytes.Length)
+        if (Room(output) < (nuint)bytes.Length)
         {
             Reserve(output, (nuint)bytes.Length);
         }
@@ -38,18 +38,17 @@ public readonly unsafe ref struct Output
     {
         ArgumentOutOfRangeException.ThrowIfNegative(size);
         var output = _output;
-        if (output->Capacity - output->Length < (nuint)size)
+        if (Room(output) < (nuint)size)
         {
             Reserve(output, (nuint)size);
         }
-        var room = output->Capacity - output->Length;
-        return new Span<byte>(output->Data + output->Length, (int)Math.Min(room, int.MaxValue));
+        return new Span<byte>(output->Data + output->Length, (int)Math.Min(Room(output), int.MaxValue));
     }
 
     /// <summary>Says that <paramref name="count"/> bytes were written to what <see cref="GetSpan"/> gave.</summary>
     public void Advance(int count)
     {
-        var room = _output->Capacity - _output->Length;
+        var room = Room(_output);
         if ((uint)count > room || count < 0)
         {
             throw new ArgumentOutOfRangeException(nameof(count), count, $"there is room for {room} bytes");
@@ -57,8 +56,12 @@ public readonly unsafe ref struct Output
         _output->Length += (nuint)count;
     }
 
+    /// <summary>A buffer that was used before may be larger than what this call may write.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static nuint Room(PolyhostOutput* output) => Math.Min(output->Capacity, output->Limit) - output->Length;
+
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static void Reserve(PolyhostOutput* output, nuint additional)
+    private static void Reserve(PolyhostOutput* output, nuint additional)
     {
         if (Host.Table->OutputReserve(output, additional) != 0)
         {
