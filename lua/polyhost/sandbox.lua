@@ -5,9 +5,9 @@
 -- processes. Guests can't reach the registry, so that what is returned here stays the host's.
 local native, library, options, ffi = ...
 
-local guard = native.guard
+local guard, guard_handler = native.guard, native.guard_handler
 local concat, select, tostring, type, error = table.concat, select, tostring, type, error
-local load, wrap = guard(load), coroutine.wrap
+local load, wrap, xpcall, traceback = guard(load), coroutine.wrap, xpcall, debug.traceback
 
 -- Functions that call back into Lua from C: they use the thread's own stack, which LuaJIT does not watch.
 local GUARDED = {
@@ -76,6 +76,13 @@ keep_only(_G, names)
 
 function coroutine.wrap(body)
     return guard(wrap(body))
+end
+
+function _G.xpcall(body, handler, ...)
+    if handler ~= traceback then
+        handler = guard_handler(handler)
+    end
+    return xpcall(body, handler, ...)
 end
 
 ---@return string

@@ -31,11 +31,7 @@ impl Raised {
     pub(crate) fn into_error(self, memory_limit: usize) -> Error {
         let Raised { guest, report, cause } = self;
         let error = if cause == Cause::Memory {
-            let limit = match memory_limit {
-                0 => String::new(),
-                limit => format!(": the limit is {limit} bytes, see the option memory_limit"),
-            };
-            Error::new(ErrorKind::Exhausted, format!("the Lua VM is out of memory{limit}")).with_guest(guest)
+            out_of_memory(memory_limit).with_guest(guest)
         } else {
             Error::from_guest(guest)
         };
@@ -46,11 +42,25 @@ impl Raised {
     }
 }
 
+#[cold]
+fn out_of_memory(limit: usize) -> Error {
+    let limit = match limit {
+        0 => String::new(),
+        limit => format!(": the limit is {limit} bytes, see the option memory_limit"),
+    };
+    Error::new(ErrorKind::Exhausted, format!("the Lua VM is out of memory{limit}"))
+}
+
 /// What a call failed with, for its caller.
 #[cold]
 pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, failed: Failed) -> Error {
     let error = match failed {
         Failed::Host(error) => error,
+        Failed::Memory => out_of_memory(memory_limit),
+        Failed::Interrupted => cx.cancelled().map_or_else(
+            || Error::new(ErrorKind::Internal, "the call was interrupted for no reason"),
+            CancelReason::error,
+        ),
         Failed::NotBytes(kind) => {
             let message = format!("{export} has to return a string, but its handler returned a {}", kind.name());
             Error::new(ErrorKind::Encode, message)

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use polyhost_bridge::{CallContext, Export, Function, Output, Result};
+use polyhost_bridge::{CallContext, Export, Function, Output, Result, boundary};
 
 use crate::error;
+use crate::ffi::{Failed, Vm};
+use crate::message::{self, Schema};
 use crate::module::Loaded;
 
 /// A handler in Lua. It keeps its module loaded.
@@ -15,11 +17,48 @@ pub(crate) struct LuaFunction {
     place: usize,
     /// The handler's number in each VM.
     number: usize,
+    /// What it takes and returns; `None` for raw bytes.
+    types: Option<(Arc<Schema>, Arc<Schema>)>,
 }
 
 impl LuaFunction {
-    pub(crate) fn new(module: Arc<Loaded>, place: usize, number: usize) -> Self {
-        LuaFunction { module, place, number }
+    pub(crate) fn new(
+        module: Arc<Loaded>,
+        place: usize,
+        number: usize,
+        types: Option<(Arc<Schema>, Arc<Schema>)>,
+    ) -> Self {
+        LuaFunction { module, place, number, types }
+    }
+
+    /// Calls with the request as a table, and writes the table that the handler returns.
+    fn call_typed(
+        &self,
+        vm: &Vm,
+        (request, reply): &(Arc<Schema>, Arc<Schema>),
+        cx: &CallContext,
+        input: &[u8],
+        output: &mut Output,
+    ) -> Result<(), Failed> {
+        vm.enter(
+            self.number,
+            cx,
+            |stack| {
+                let push = || Ok(message::push(stack, request, input));
+                boundary::enter(push)?.map_err(|failure| failure.decoding(request.name()))
+            },
+            |stack| {
+                let limit = output.limit() - output.len();
+                let take = || {
+                    Ok(vm.with_scratch(|bytes| {
+                        message::take(stack, reply, bytes, limit)
+                            .map_err(|failure| failure.replying(self.export().name(), reply.name()))?;
+                        Ok::<_, Failed>(output.write(bytes)?)
+                    }))
+                };
+                boundary::enter(take)?
+            },
+        )
     }
 }
 
@@ -34,7 +73,11 @@ impl Function for LuaFunction {
         let _inside = module.lifecycle.enter()?;
         let vm = module.instances.borrow(self.place, module, cx)?;
         let before = output.len();
-        vm.call(self.number, cx, input, output).map_err(|failed| {
+        let outcome = match &self.types {
+            None => vm.call(self.number, cx, input, output),
+            Some(types) => self.call_typed(&vm, types, cx, input, output),
+        };
+        outcome.map_err(|failed| {
             output.truncate(before);
             error::in_call(self.export().name(), cx, module.host.settings.memory_limit, failed)
         })

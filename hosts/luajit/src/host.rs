@@ -1,11 +1,12 @@
 //! What the VMs of one module share.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polyhost_bridge::{LogLevel, LogRecord, LogSink, Services};
 
 use crate::config::Settings;
+use crate::message::Schema;
 use crate::types::Types;
 
 /// The host's side of a module: what its guest code may ask for.
@@ -34,6 +35,15 @@ pub(crate) struct Exported {
     /// The guest wants bytes, whatever the types say.
     pub(crate) raw: bool,
     pub(crate) doc: Option<String>,
+}
+
+/// A host service as a guest has found it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) id: u32,
+    /// What it takes and returns; `None` for raw bytes.
+    pub(crate) types: Option<(Arc<Schema>, Arc<Schema>)>,
 }
 
 impl Host {

@@ -6,6 +6,7 @@ mod ffi;
 mod function;
 mod host;
 mod library;
+mod message;
 mod module;
 mod pool;
 mod runtime;

@@ -5,11 +5,13 @@
 //! harm with other values.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use polyhost_bridge::{Error, LogLevel, Output};
+use polyhost_bridge::{CallContext, Error, ErrorKind, LogLevel, Output};
 
 use crate::ffi::{Kind, MAX_STRING, Raise, Stack};
-use crate::host::{Exported, Host};
+use crate::host::{Exported, Host, Service};
+use crate::message::{self, Schema};
 
 type Native = Result<i32, Raise>;
 
@@ -56,34 +58,52 @@ pub(crate) fn proto(stack: &Stack<'_>) -> Native {
     Ok(0)
 }
 
-/// `find_service(name)`: its id, and whether it takes and returns messages.
+/// `find_service(name)`: what to call it by.
 pub(crate) fn find_service(stack: &Stack<'_>) -> Native {
     stack.set_top(1);
     let name = text(stack, 1, "the name of a host service")?;
-    let host = stack.vm().host();
-    let id = host.services.find(&name)?;
-    stack.push_number(f64::from(id));
-    stack.push_boolean(false);
-    Ok(2)
+    let mut found = stack.vm().services().borrow_mut();
+    let at = match found.iter().position(|it| it.name == name) {
+        Some(at) => at,
+        None => {
+            let host = stack.vm().host();
+            let id = host.services.find(&name)?;
+            let mut all = host.types();
+            let types = all.method(&name).map(|method| all.of_method(&method)).transpose()?;
+            found.push(Arc::new(Service { name, id, types }));
+            found.len() - 1
+        }
+    };
+    stack.push_number(at as f64);
+    Ok(1)
 }
 
-/// `call_service(id, request)`: the reply, a string for a string.
+/// `call_service(id, request)`: the reply; messages are tables and raw bytes strings, both ways.
 pub(crate) fn call_service(stack: &Stack<'_>) -> Native {
     stack.set_top(2);
-    let Some(id) = stack.number(1) else { return Err(wrong_type(stack, 1, "the id of a service", "number")) };
     let vm = stack.vm();
+    let found = stack.number(1).and_then(|at| vm.services().borrow().get(at as usize).cloned());
+    let Some(service) = found else { return Err(wrong_type(stack, 1, "what a service is called by", "number")) };
     let mut output = Output::new();
-    let outcome = stack.with_bytes(2, |request| {
-        vm.with_cx(|cx| {
-            let none = polyhost_bridge::CallContext::none();
-            vm.host().services.call(id as u32, cx.unwrap_or(&none), request, &mut output)
-        })
-    });
-    match outcome {
-        Some(outcome) => outcome?,
-        None => return Err(wrong_type(stack, 2, "a request of raw bytes", "string")),
-    }
-    push_reply(stack, &output)
+    let mut call = |request: &[u8]| {
+        let none = CallContext::none();
+        vm.with_cx(|cx| vm.host().services.call(service.id, cx.unwrap_or(&none), request, &mut output))
+    };
+    let Some((input, reply)) = &service.types else {
+        let Some(outcome) = stack.with_bytes(2, call) else {
+            return Err(wrong_type(stack, 2, &format!("the request of {}", service.name), "string"));
+        };
+        outcome?;
+        return push_reply(stack, &output);
+    };
+    let of = |schema: &Schema| format!("{} for {}", schema.name(), service.name);
+    vm.with_scratch(|request| {
+        message::take(stack, input, request, Output::DEFAULT_LIMIT)
+            .map_err(|failure| failure.raise(ErrorKind::Encode, &of(input)))?;
+        Ok::<_, Raise>(call(request)?)
+    })?;
+    message::push(stack, reply, &output).map_err(|failure| failure.raise(ErrorKind::Decode, &of(reply)))?;
+    Ok(1)
 }
 
 fn push_reply(stack: &Stack<'_>, bytes: &[u8]) -> Native {
@@ -96,13 +116,25 @@ fn push_reply(stack: &Stack<'_>, bytes: &[u8]) -> Native {
 }
 
 /// `encode(type, message)`: the message's bytes.
-pub(crate) fn encode(_stack: &Stack<'_>) -> Native {
-    Err(Raise::Text("not written yet".into()))
+pub(crate) fn encode(stack: &Stack<'_>) -> Native {
+    stack.set_top(2);
+    let schema = stack.vm().host().types().message(&text(stack, 1, "the name of a message")?)?;
+    stack.vm().with_scratch(|bytes| {
+        message::take(stack, &schema, bytes, Output::DEFAULT_LIMIT)
+            .map_err(|failure| failure.raise(ErrorKind::Encode, schema.name()))?;
+        push_reply(stack, bytes)
+    })
 }
 
 /// `decode(type, bytes)`: the message as a table.
-pub(crate) fn decode(_stack: &Stack<'_>) -> Native {
-    Err(Raise::Text("not written yet".into()))
+pub(crate) fn decode(stack: &Stack<'_>) -> Native {
+    stack.set_top(2);
+    let schema = stack.vm().host().types().message(&text(stack, 1, "the name of a message")?)?;
+    match stack.with_bytes(2, |bytes| message::push(stack, &schema, bytes)) {
+        Some(outcome) => outcome.map_err(|failure| failure.raise(ErrorKind::Decode, schema.name()))?,
+        None => return Err(wrong_type(stack, 2, "the bytes of a message", "string")),
+    }
+    Ok(1)
 }
 
 /// `log(level, target, message)`.

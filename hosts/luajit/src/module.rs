@@ -15,7 +15,9 @@ use crate::error;
 use crate::ffi::{Instances, Vm};
 use crate::function::LuaFunction;
 use crate::host::{Exported, Host};
+use crate::message::Schema;
 use crate::pool::Names;
+use crate::types;
 
 /// A Lua module: one or several VMs that have loaded the same text.
 pub struct LuaModule(Arc<Loaded>);
@@ -25,6 +27,8 @@ pub(crate) struct Loaded {
     pub(crate) host: Arc<Host>,
     /// Sorted by name.
     pub(crate) exports: Vec<Export>,
+    /// What each takes and returns; `None` for raw bytes.
+    types: Vec<Types>,
     /// The handler's number in each VM, for each export.
     numbers: Vec<usize>,
     pub(crate) lifecycle: Arc<Lifecycle>,
@@ -54,10 +58,19 @@ impl LuaModule {
         let mut numbers: Vec<_> = (0..exported.len()).collect();
         numbers.sort_by(|a, b| exported[*a].name.cmp(&exported[*b].name));
         exported.sort_by(|a, b| a.name.cmp(&b.name));
-        let exports = exported.iter().map(|it| export(&host, it)).collect();
+        let typed = exported.iter().map(|it| export(&host, it)).collect::<Result<Vec<_>>>()?;
+        let (exports, types) = typed.into_iter().unzip();
         let descriptors = host.types().descriptors();
         let instances = Instances::new(vms, wait);
-        Ok(LuaModule(Arc::new(Loaded { host, exports, numbers, lifecycle: Arc::default(), instances, descriptors })))
+        Ok(LuaModule(Arc::new(Loaded {
+            host,
+            exports,
+            types,
+            numbers,
+            lifecycle: Arc::default(),
+            instances,
+            descriptors,
+        })))
     }
 
     /// Refuses new calls.
@@ -82,8 +95,18 @@ fn open(host: &Arc<Host>, script: &Script) -> Result<(Box<Vm>, Vec<Exported>)> {
     Ok((vm, exports))
 }
 
-fn export(_host: &Host, exported: &Exported) -> Export {
-    Export::bytes(&exported.name).with_doc(exported.doc.clone().unwrap_or_default())
+type Types = Option<(Arc<Schema>, Arc<Schema>)>;
+
+/// An export with the types that a `.proto` file gives it.
+fn export(host: &Host, exported: &Exported) -> Result<(Export, Types)> {
+    let name = &exported.name;
+    let mut all = host.types();
+    let Some(method) = all.method(name).filter(|_| !exported.raw) else {
+        return Ok((Export::bytes(name).with_doc(exported.doc.clone().unwrap_or_default()), None));
+    };
+    let types = all.of_method(&method).map_err(|error| error.with_kind(ErrorKind::Load).with("module", &host.name))?;
+    let doc = exported.doc.clone().unwrap_or_else(|| types::doc(&method));
+    Ok((Export::messages(name, types.0.name(), types.1.name()).with_doc(doc), Some(types)))
 }
 
 impl Names for Loaded {
@@ -111,7 +134,12 @@ impl Module for LuaModule {
             return Err(Error::new(ErrorKind::Closed, message).with("module", self.name()));
         }
         match self.0.exports.iter().position(|it| it.name() == name) {
-            Some(place) => Ok(Arc::new(LuaFunction::new(self.0.clone(), place, self.0.numbers[place]))),
+            Some(place) => Ok(Arc::new(LuaFunction::new(
+                self.0.clone(),
+                place,
+                self.0.numbers[place],
+                self.0.types[place].clone(),
+            ))),
             None => Err(no_such_export(self.name(), self.exports(), name)),
         }
     }

@@ -1,16 +1,20 @@
 //! The message types of a module, from `.proto` files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use polyhost_bridge::{Error, ErrorKind, Result};
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+
+use crate::message::Schema;
 
 /// What `polyhost.proto` has compiled. VMs of one module share it, so that each file is compiled once.
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     pool: DescriptorPool,
     files: BTreeSet<(String, Vec<PathBuf>)>,
+    schemas: BTreeMap<String, Arc<Schema>>,
 }
 
 impl Types {
@@ -44,11 +48,29 @@ impl Types {
     }
 
     /// The message of this full name.
-    pub(crate) fn message(&self, name: &str) -> Result<MessageDescriptor> {
-        self.pool.get_message_by_name(name).ok_or_else(|| {
+    pub(crate) fn message(&mut self, name: &str) -> Result<Arc<Schema>> {
+        if let Some(schema) = self.schemas.get(name) {
+            return Ok(schema.clone());
+        }
+        let descriptor = self.pool.get_message_by_name(name).ok_or_else(|| {
             let message = format!("no message {name} in what polyhost.proto has loaded");
             Error::new(ErrorKind::NotFound, message)
-        })
+        })?;
+        Ok(self.schema(&descriptor))
+    }
+
+    /// What a method takes and returns.
+    pub(crate) fn of_method(&mut self, method: &MethodDescriptor) -> Result<(Arc<Schema>, Arc<Schema>)> {
+        if method.is_client_streaming() || method.is_server_streaming() {
+            let message = format!("{} is a stream, which Polyhost does not call yet", method.full_name());
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok((self.schema(&method.input()), self.schema(&method.output())))
+    }
+
+    fn schema(&mut self, descriptor: &MessageDescriptor) -> Arc<Schema> {
+        let new = || Arc::new(Schema::of(descriptor));
+        self.schemas.entry(descriptor.full_name().to_owned()).or_insert_with(new).clone()
     }
 
     /// A `FileDescriptorSet` of everything, dependencies first; `None` where nothing was loaded.

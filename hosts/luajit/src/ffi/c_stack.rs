@@ -1,4 +1,4 @@
-//! How much of the thread's own stack is left.
+//! How much of the thread's own stack guest code may use.
 
 use std::cell::Cell;
 
@@ -6,23 +6,32 @@ use std::cell::Cell;
 /// expression, a pattern match 200 levels deep in a buffer of 8 KiB, a message of 100 levels, and raising an error.
 const RESERVE: usize = 256 << 10;
 
+/// What one call of the host may use for calls from C into Lua, however large the stack is. LuaJIT takes time in the
+/// square of their number to raise an error through them: many seconds for the 50,000 that fit into 64 MiB.
+const BUDGET: usize = 1 << 20;
+
 thread_local! {
     /// The lowest address that leaves the reserve, and the highest of the stack; 0 before the first question.
     static BOUNDS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Whether another call into Lua fits on this thread's stack.
+/// About where the stack ends now.
+#[inline(always)]
+pub(super) fn here() -> usize {
+    let local = 0u8;
+    std::hint::black_box(&raw const local).addr()
+}
+
+/// Whether another call into Lua fits, for a call of the host that began at `start`.
 #[inline]
-pub(super) fn has_room() -> bool {
-    // A variable: a reference to a constant would point to the program's data.
-    let mark = 0u8;
-    let here = std::ptr::from_ref(&mark).addr();
+pub(super) fn has_room(start: usize) -> bool {
+    let here = here();
     let (low, high) = match BOUNDS.get() {
         (_, 0) => measure(),
         bounds => bounds,
     };
-    // Beyond the bounds it is some other stack, of which we know nothing.
-    here >= low || here > high
+    // Above the bounds it is some other stack, of which we know nothing.
+    (here >= low || here > high) && start.saturating_sub(here) <= BUDGET
 }
 
 #[cold]

@@ -18,6 +18,10 @@ pub(crate) enum Failed {
     Raised(Box<Raised>),
     /// The handler returned a value of this type where it has to return a string.
     NotBytes(Kind),
+    /// The VM has no room for the request.
+    Memory,
+    /// The call was interrupted while its reply was read.
+    Interrupted,
     /// What host code on the way found.
     Host(Error),
 }
@@ -82,6 +86,7 @@ impl Vm {
         let stack = Stack::new(self, l);
         self.depth().set(depth + 1);
         let outer_cx = self.cx_cell().replace(cx);
+        let outer_start = self.start().replace(c_stack::here());
         // SAFETY: room for the handler and its two arguments; the registry holds what `open` and `load` put there.
         unsafe { lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::EXPORTS + number as c_int) };
         let outcome = match push(&stack) {
@@ -92,6 +97,7 @@ impl Vm {
             },
             Err(failed) => Err(failed),
         };
+        self.start().set(outer_start);
         self.cx_cell().set(outer_cx);
         self.depth().set(depth);
         // SAFETY: back to where it was; what is above is garbage now.
@@ -147,7 +153,7 @@ impl Vm {
     #[cold]
     fn make_room(&self, l: *mut lua_State) -> Result<c_int> {
         let stack = Stack::new(self, l);
-        if !c_stack::has_room() {
+        if !c_stack::has_room(c_stack::here()) {
             let message =
                 "the thread's stack is nearly used up by calls within calls; nest less, or use a larger stack";
             return Err(Error::new(ErrorKind::Exhausted, message));

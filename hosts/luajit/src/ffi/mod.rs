@@ -37,7 +37,7 @@ mod vm;
 pub(crate) use call::Failed;
 pub(crate) use instances::Instances;
 pub(crate) use natives::Raise;
-pub(crate) use stack::{Kind, MAX_STRING, Stack};
+pub(crate) use stack::{Interrupted, Kind, MAX_STRING, Stack, Wide};
 pub(crate) use vm::Vm;
 
 /// Where the host keeps its values in the registry, by integer key. Guests can't reach the registry: they have no

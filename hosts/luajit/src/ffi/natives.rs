@@ -7,7 +7,7 @@ use polyhost_bridge::{Error, boundary};
 
 use super::stack::Stack;
 use super::vm::Vm;
-use super::{registry, traceback};
+use super::{c_stack, registry, traceback};
 use crate::library;
 
 /// A native function in safe Rust: takes its arguments from the stack, pushes its results and says how many they are.
@@ -32,18 +32,22 @@ impl From<Error> for Raise {
 }
 
 /// Makes the C function of a native one. `lua_error` is called in a frame that has nothing to drop.
+///
+/// It returns 64 bits: LuaJIT takes the number of results out of all of `rax` (vm_x64.dasc, `nresults returned in eax`
+/// and `lea RA, [BASE+RD*8]`), whose upper half the ABI leaves open for an `int`.
 macro_rules! native {
     ($run:path) => {{
-        unsafe extern "C-unwind" fn call(l: *mut lua_State) -> c_int {
+        unsafe extern "C-unwind" fn call(l: *mut lua_State) -> usize {
             // SAFETY: called by LuaJIT alone, as a native function of a VM.
             let results = unsafe { enter(l, $run) };
             if results < 0 {
                 // SAFETY: `enter` left the error on top of the stack.
                 unsafe { lua::lua_error(l) }
             }
-            results
+            results as usize
         }
-        call as lua_CFunction
+        // SAFETY: only C calls it, which finds its `int` in the lower half.
+        unsafe { std::mem::transmute::<unsafe extern "C-unwind" fn(*mut lua_State) -> usize, lua_CFunction>(call) }
     }};
 }
 
@@ -116,23 +120,23 @@ fn push(stack: &Stack<'_>, raise: Raise) -> c_int {
     -1
 }
 
-/// Checks that there is room on the C stack for another call from C into Lua, and makes it.
+/// Checks that there is room on the thread's stack for another call from C into Lua, and makes it.
 ///
-/// LuaJIT counts its own stack alone: a function that calls itself by way of `string.gsub`, a comparison of
+/// LuaJIT watches its own stack alone: a function that calls itself by way of `string.gsub`, a comparison of
 /// `table.sort` or a coroutine in a coroutine would use up the thread's stack first, which ends the process. The
 /// functions that can do so are each wrapped in this one; see the sandbox.
 ///
 /// # Safety
-/// Called by LuaJIT alone; the first upvalue is the wrapped function.
-pub(super) unsafe extern "C-unwind" fn guarded(l: *mut lua_State) -> c_int {
+/// Called by LuaJIT alone; the upvalues are the VM and the wrapped function.
+unsafe extern "C-unwind" fn guarded(l: *mut lua_State) -> c_int {
     // SAFETY: nothing here is to be dropped when the wrapped function raises.
     unsafe {
-        if !super::c_stack::has_room() {
+        if !c_stack::has_room(vm_of(l).start().get()) {
             lua::lua_settop(l, 0);
             lua::lua_pushlstring_(l, STACK_OVERFLOW.as_ptr().cast(), STACK_OVERFLOW.len());
             lua::lua_error(l);
         }
-        lua::lua_pushvalue(l, lua::lua_upvalueindex(1));
+        lua::lua_pushvalue(l, lua::lua_upvalueindex(2));
         lua::lua_insert(l, 1);
         lua::lua_call(l, lua::lua_gettop(l) - 1, lua::LUA_MULTRET);
         lua::lua_gettop(l)
@@ -141,15 +145,49 @@ pub(super) unsafe extern "C-unwind" fn guarded(l: *mut lua_State) -> c_int {
 
 const STACK_OVERFLOW: &str = "stack overflow (C stack)";
 
-/// Wraps the function given to it; see [`guarded`].
+/// The same around the handler of an `xpcall`, which an interrupt must not reach: the hook that raised it does not
+/// fire before it has returned, and a handler may loop.
 ///
 /// # Safety
-/// Called by LuaJIT alone.
-pub(super) unsafe extern "C-unwind" fn guard(l: *mut lua_State) -> c_int {
-    // SAFETY: one argument becomes the upvalue of the result.
+/// As [`guarded`].
+unsafe extern "C-unwind" fn guarded_handler(l: *mut lua_State) -> c_int {
+    // SAFETY: nothing here is to be dropped.
     unsafe {
         lua::lua_settop(l, 1);
-        lua::lua_pushcclosure(l, guarded, 1);
+        if Stack::new(vm_of(l), l).is_interrupt(1) {
+            return 1;
+        }
+        guarded(l)
+    }
+}
+
+/// `guard(function)`: the function wrapped in [`guarded`].
+///
+/// # Safety
+/// Called by LuaJIT alone; the first upvalue is the VM.
+pub(super) unsafe extern "C-unwind" fn guard(l: *mut lua_State) -> c_int {
+    // SAFETY: as for `wrap`.
+    unsafe { wrap(l, guarded) }
+}
+
+/// `guard_handler(function)`: the function wrapped in [`guarded_handler`].
+///
+/// # Safety
+/// Called by LuaJIT alone; the first upvalue is the VM.
+pub(super) unsafe extern "C-unwind" fn guard_handler(l: *mut lua_State) -> c_int {
+    // SAFETY: as for `wrap`.
+    unsafe { wrap(l, guarded_handler) }
+}
+
+/// # Safety
+/// Within a native function with one argument or more, whose first upvalue is the VM.
+unsafe fn wrap(l: *mut lua_State, wrapper: lua_CFunction) -> c_int {
+    // SAFETY: the VM and the argument become the upvalues of the result; nothing is to be dropped if that raises.
+    unsafe {
+        lua::lua_settop(l, 1);
+        lua::lua_pushvalue(l, lua::lua_upvalueindex(1));
+        lua::lua_insert(l, 1);
+        lua::lua_pushcclosure(l, wrapper, 2);
     }
     1
 }

@@ -106,8 +106,12 @@ unsafe fn push_natives(l: *mut lua_State, vm: *mut c_void) {
             push_closure(l, vm, function);
             lua::lua_setfield(l, -2, name.as_ptr());
         }
-        lua::lua_pushcclosure(l, natives::guard, 0);
-        lua::lua_setfield(l, -2, c"guard".as_ptr());
+        for (name, function) in
+            [(c"guard", natives::guard as lua_CFunction), (c"guard_handler", natives::guard_handler)]
+        {
+            push_closure(l, vm, function);
+            lua::lua_setfield(l, -2, name.as_ptr());
+        }
     }
 }
 

@@ -41,6 +41,11 @@ pub(crate) enum Wide {
     Unsigned(u64),
 }
 
+impl Wide {
+    /// Beyond this, the integers that a Lua number holds have gaps.
+    pub(crate) const EXACT: u64 = 1 << 53;
+}
+
 impl Kind {
     /// As Lua's `type` says it.
     pub(crate) fn name(self) -> &'static str {
@@ -319,13 +324,12 @@ impl<'vm> Stack<'vm> {
     /// # Errors
     /// Where the call is interrupted meanwhile.
     pub(crate) fn push_wide(&self, value: Wide) -> Result<(), Interrupted> {
-        const EXACT: u64 = 1 << 53;
         let (bits, signed) = match value {
-            Wide::Signed(value) if value.unsigned_abs() <= EXACT => {
+            Wide::Signed(value) if value.unsigned_abs() <= Wide::EXACT => {
                 self.push_number(value as f64);
                 return Ok(());
             }
-            Wide::Unsigned(value) if value <= EXACT => {
+            Wide::Unsigned(value) if value <= Wide::EXACT => {
                 self.push_number(value as f64);
                 return Ok(());
             }
@@ -358,6 +362,34 @@ impl<'vm> Stack<'vm> {
         };
         self.pop(3);
         Ok(wide)
+    }
+
+    /// Keeps the unknown fields of the message that is the table at `at`, for as long as the table lives.
+    pub(crate) fn remember_unknown(&self, at: i32, message: &str, fields: &[u8]) {
+        self.vm.has_unknown().set(true);
+        // The type's name keeps them from messages of other types: there the numbers may be known.
+        let bytes = [message.as_bytes(), b"\0", fields].concat();
+        self.push_kept(registry::UNKNOWN);
+        let kept = self.top();
+        self.push_value(at);
+        self.push_bytes(&bytes);
+        self.set_entry(kept);
+        self.pop(1);
+    }
+
+    /// The unknown fields that were kept for the table at `at`, where it is of this type.
+    pub(crate) fn with_unknown<T>(&self, at: i32, message: &str, use_them: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if !self.vm.has_unknown().get() {
+            return None;
+        }
+        self.push_kept(registry::UNKNOWN);
+        let kept = self.top();
+        self.push_value(at);
+        self.raw_get(kept);
+        let fields = |bytes: &[u8]| bytes.strip_prefix(message.as_bytes())?.strip_prefix(b"\0").map(use_them);
+        let outcome = self.with_bytes(kept + 1, fields).flatten();
+        self.pop(2);
+        outcome
     }
 
     /// Calls one of our own helpers in Lua. It fails only where an interrupt hits it.

@@ -10,9 +10,9 @@ use polyhost_bridge::{CallContext, Error, ErrorKind, Frame, Result};
 use super::interrupt::Interrupts;
 use super::memory::Memory;
 use super::stack::Stack;
-use super::{open, registry, traceback};
+use super::{c_stack, open, registry, traceback};
 use crate::error::Raised;
-use crate::host::{Host, Loading};
+use crate::host::{Host, Loading, Service};
 
 /// A VM. Not for several threads at once: see [`super::Instances`].
 pub(crate) struct Vm {
@@ -25,6 +25,8 @@ pub(crate) struct Vm {
     depth: Cell<usize>,
     /// How many of them can be interrupted.
     watched: Cell<usize>,
+    /// Where the thread's stack ended when the innermost call began.
+    start: Cell<usize>,
     /// The context of the innermost call; null outside of calls. Borrowed from the caller of [`Vm::call`], who waits.
     cx: Cell<*const CallContext>,
     memory: Option<Box<Memory>>,
@@ -32,6 +34,12 @@ pub(crate) struct Vm {
     /// Where the last error that reached the host was raised.
     frames: RefCell<Vec<Frame>>,
     loading: RefCell<Option<Loading>>,
+    /// The host services that the guest has found, each once.
+    services: RefCell<Vec<Arc<Service>>>,
+    /// Whether the table of unknown fields was ever written to.
+    has_unknown: Cell<bool>,
+    /// Memory for the next message that is written.
+    scratch: Cell<Vec<u8>>,
     host: Arc<Host>,
 }
 
@@ -62,11 +70,15 @@ impl Vm {
             current: Cell::new(l),
             depth: Cell::new(0),
             watched: Cell::new(0),
+            start: Cell::new(usize::MAX),
             cx: Cell::new(std::ptr::null()),
             memory,
             interrupts: Arc::new(Interrupts::new(l)),
             frames: RefCell::default(),
             loading: RefCell::default(),
+            services: RefCell::default(),
+            has_unknown: Cell::new(false),
+            scratch: Cell::default(),
             host,
         });
         // SAFETY: a new state; the box does not move, and `Drop` closes the state before it goes.
@@ -79,6 +91,7 @@ impl Vm {
         let name = CString::new(chunk_name.replace('\0', "?")).expect("the zeros are gone");
         self.loading.replace(Some(Loading::default()));
         let l = self.main.get();
+        self.start.set(c_stack::here());
         // SAFETY: our state, with room for a few values above the handler at 1. Loading raises nothing: it returns a
         // status and a message.
         let status = unsafe {
@@ -158,6 +171,10 @@ impl Vm {
         &self.watched
     }
 
+    pub(super) fn start(&self) -> &Cell<usize> {
+        &self.start
+    }
+
     pub(super) fn cx_cell(&self) -> &Cell<*const CallContext> {
         &self.cx
     }
@@ -175,6 +192,27 @@ impl Vm {
     /// The exports so far, while the module loads.
     pub(crate) fn loading(&self) -> &RefCell<Option<Loading>> {
         &self.loading
+    }
+
+    pub(crate) fn services(&self) -> &RefCell<Vec<Arc<Service>>> {
+        &self.services
+    }
+
+    pub(super) fn has_unknown(&self) -> &Cell<bool> {
+        &self.has_unknown
+    }
+
+    /// Lends an empty buffer that keeps its memory from one use to the next.
+    pub(crate) fn with_scratch<T>(&self, use_it: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        const KEEP: usize = 1 << 20;
+        // A use within a use finds an empty one.
+        let mut scratch = self.scratch.take();
+        scratch.clear();
+        let outcome = use_it(&mut scratch);
+        if scratch.capacity() <= KEEP {
+            self.scratch.set(scratch);
+        }
+        outcome
     }
 
     /// Keeps the function at `at` as the handler of export `number`.
