@@ -22,7 +22,7 @@ pub(crate) fn assembly(name: &str) -> Result<String, String> {
     if file.is_file() {
         Ok(format!("clr:{}", file.display()))
     } else {
-        Err(format!("{} is not there; `make setup` builds it", file.display()))
+        Err(format!("target/guests/{name} is not there; `make setup` builds it, or says why it can't"))
     }
 }
 

@@ -71,10 +71,7 @@ fn demo(arguments: &Arguments) -> ExitCode {
         report.languages.push(row);
     }
     eprintln!("demo: libraries that nobody here wrote, with the pages of this project");
-    for line in libraries::run(&registry) {
-        eprintln!("demo: {}: {}", line.library, line.outcome.told(String::clone));
-        report.libraries.push(line);
-    }
+    report.libraries = libraries::run(&registry);
     let text = if arguments.json {
         serde_json::to_string_pretty(&report).expect("a report is JSON") + "\n"
     } else {

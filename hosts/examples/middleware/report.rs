@@ -131,10 +131,10 @@ impl<T> Outcome<T> {
     }
 }
 
-/// What fits beside a title; all of it has been told before the table, and is in the JSON.
+/// What fits beside a title; the JSON has all of it.
 fn shortened(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default();
-    match line.char_indices().nth(90) {
+    match line.char_indices().nth(100) {
         Some((at, _)) => format!("{} …", &line[..at]),
         None => line.to_owned(),
     }
