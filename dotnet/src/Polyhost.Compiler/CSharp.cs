@@ -148,6 +148,7 @@ internal static class CSharp
 
     private static CompileException Failure(IEnumerable<Diagnostic> diagnostics)
     {
+        // Those of parsing come first, as they should: others follow from them.
         var errors = diagnostics.OrderBy(diagnostic => diagnostic.Location.SourceTree is null).Select(Describe).ToList();
         var more = errors.Count == 1 ? "" : $" (and {errors.Count - 1} more)";
         return new CompileException($"{errors[0]}{more}", errors.Take(MaxMessages).ToList());

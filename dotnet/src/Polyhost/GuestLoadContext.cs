@@ -29,9 +29,10 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
     /// <summary>The module it belongs to.</summary>
     internal GuestModule Guest { get; }
 
-    /// <summary>Takes the framework's assemblies where they are older than asked for: what the compiler is used for has
-    /// not changed since Roslyn 4.8, and what that runs on is older than what it is built with.</summary>
-    internal bool TakesAnyVersion { get; set; }
+    /// <summary>Whether it is the compiler's. Its libraries are loaded as files, because compiled ahead of time they
+    /// start in half the time, and nobody replaces them. They may be older than what Polyhost.Compiler is built with, and
+    /// so may the framework: what is used of both has not changed since Roslyn 4.8.</summary>
+    internal bool IsCompilers { get; set; }
 
     /// <summary>Where an assembly was looked for, for errors.</summary>
     internal string Looked => _references.Length == 0 ? "a folder (it has none)" : string.Join(", ", _references);
@@ -74,9 +75,11 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
             return framework;
         }
         var path = _resolver?.ResolveAssemblyToPath(name) ?? Probe(name);
-        return path is not null ? LoadFile(path)
-            : TakesAnyVersion ? Default.LoadFromAssemblyName(new AssemblyName(name.Name!))
-            : null;
+        if (IsCompilers)
+        {
+            return path is not null ? LoadFromAssemblyPath(path) : Default.LoadFromAssemblyName(new AssemblyName(name.Name!));
+        }
+        return path is not null ? LoadFile(path) : null;
     }
 
     protected override nint LoadUnmanagedDll(string name)

@@ -134,7 +134,7 @@ internal sealed unsafe class Module
     {
         _context = new GuestLoadContext(Guest, null, config.References);
         var assembly = _context.LoadBytes(image, null);
-        _context.TakesAnyVersion = assembly.GetName().Name == SourceCompiler.AssemblyName;
+        _context.IsCompilers = assembly.GetName().Name == SourceCompiler.AssemblyName;
         return assembly;
     }
 

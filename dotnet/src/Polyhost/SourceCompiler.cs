@@ -31,7 +31,7 @@ internal static class SourceCompiler
         resource.ReadExactly(image);
         // To unload it would cost every compilation the second or two that the compiler takes to warm up.
         var context = new GuestLoadContext(new GuestModule(AssemblyName, 0), null, [roslyn], isCollectible: false);
-        context.TakesAnyVersion = true;
+        context.IsCompilers = true;
         var compile = context.LoadBytes(image, null).GetType("Polyhost.Compiler.SourceModule")!
             .GetMethod("Compile", BindingFlags.Static | BindingFlags.NonPublic)!;
         return compile.CreateDelegate<Func<string, string?, string[], CompiledModule>>();
