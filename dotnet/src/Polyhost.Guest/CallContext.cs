@@ -110,11 +110,11 @@ public sealed unsafe partial class CallContext
     {
         if (Interlocked.Add(ref _uses, Over) != Over)
         {
-            lock (this)
+            lock (Module)
             {
                 while (Volatile.Read(ref _uses) != Over)
                 {
-                    Monitor.Wait(this);
+                    Monitor.Wait(Module);
                 }
             }
         }
@@ -139,9 +139,9 @@ public sealed unsafe partial class CallContext
     {
         if (Interlocked.Decrement(ref _uses) == Over)
         {
-            lock (this)
+            lock (Module)
             {
-                Monitor.PulseAll(this);
+                Monitor.PulseAll(Module);
             }
         }
     }
@@ -151,23 +151,25 @@ public sealed unsafe partial class CallContext
         var call = Enter();
         try
         {
-            lock (s_watched)
+            // Asked twice, the host gives the same id.
+            var watch = Host.Table->Watch(call);
+            if (watch == 0)
             {
-                // Another thread may have been first; the host gives the same id for the same call.
-                if (_cancellation is null && Host.Table->Watch(call) is var watch and not 0)
-                {
-                    var source = new CancellationTokenSource();
-                    s_watched[watch] = source;
-                    _watch = watch;
-                    // It may have been cancelled before its source could be found.
-                    if (Host.Table->Cancelled(call) != 0)
-                    {
-                        _ = source.CancelAsync();
-                    }
-                    Volatile.Write(ref _cancellation, source);
-                }
-                return _cancellation;
+                return null;
             }
+            var source = new CancellationTokenSource();
+            if (Interlocked.CompareExchange(ref _cancellation, source, null) is { } first)
+            {
+                return first;
+            }
+            s_watched[watch] = source;
+            _watch = watch;
+            // It may have been cancelled before its source could be found.
+            if (Host.Table->Cancelled(call) != 0)
+            {
+                _ = source.CancelAsync();
+            }
+            return source;
         }
         finally
         {
