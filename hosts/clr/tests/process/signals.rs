@@ -51,6 +51,24 @@ pub(crate) fn cases() -> Vec<Case> {
                 assert_eq!(libc::SIGCHLD, wait(seen));
             }
         }),
+        case("signals::a_guest_that_listens_keeps_what_it_cancels_and_hands_on_the_rest", || {
+            let seen = listen(&[libc::SIGTERM, libc::SIGHUP]);
+            let runtime = start();
+            let text = "using Polyhost; using System.Runtime.InteropServices;\n\
+                static class Guest { static readonly List<object> s_kept = []; static readonly SemaphoreSlim s_told = new(0);\n\
+                static void Listen(PosixSignal signal, bool cancel) => s_kept.Add(PosixSignalRegistration.Create(signal, context => {\n\
+                context.Cancel = cancel; s_told.Release(); }));\n\
+                [Export(\"listen\")] static byte[] Listen(byte[] input) { Listen(PosixSignal.SIGTERM, true); Listen(PosixSignal.SIGHUP, false); return []; }\n\
+                [Export(\"wait\")] static byte[] Wait(byte[] input) { s_told.Wait(); return []; } }";
+            let source = ModuleSource::Text { name: "listener.cs".into(), text: text.into() };
+            let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+            call(&*module, "listen", b"").expect("listens");
+            raise(libc::SIGTERM);
+            call(&*module, "wait", b"").expect("is told");
+            raise(libc::SIGHUP);
+            call(&*module, "wait", b"").expect("is told");
+            assert_eq!(libc::SIGHUP, wait(seen));
+        }),
         dies(
             "signals::sigterm_without_a_handler_ends_the_process",
             || {
