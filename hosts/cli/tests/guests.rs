@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Run, checkout, guest, polyhost, polyhost_with};
+use common::{Run, checkout, guest, polyhost, polyhost_with, required, runtime};
 use polyhost_proto::conformance::v1::{CallServiceReply, CallServiceRequest};
 use prost::Message;
 use serde_json::{Value, json};
@@ -47,8 +47,7 @@ impl Guest {
             None => return Some(format!("{}:{}", self.scheme, self.file)),
             Some(missing) => missing,
         };
-        let required = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
-        assert!(!required.split(',').any(|it| it.trim() == self.runtime), "{} is required: {missing}", self.runtime);
+        assert!(!required(self.runtime), "{} is required: {missing}", self.runtime);
         println!("skipped: {}: {missing}", self.runtime);
         None
     }
@@ -61,10 +60,7 @@ impl Guest {
         if !checkout().join(self.file).exists() {
             return Some(format!("there is no {}; run `make setup`", self.file));
         }
-        let doctor = polyhost(["doctor", "--json"]);
-        let report: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
-        let runtime = report["runtimes"].as_array().expect("a list").iter().find(|it| it["scheme"] == self.scheme);
-        let runtime = runtime.expect("every runtime has its place");
+        let runtime = runtime(self.scheme);
         (runtime["status"] != "ok").then(|| runtime["summary"].to_string())
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 from typing import Any
@@ -11,6 +12,7 @@ from polyhost import _log, _module, _report
 
 
 def start(folders: list[str], switch_interval: float | None, nobody: Any) -> None:
+    _leave_sigint_alone()
     sys.path[:0] = folders
     if switch_interval is not None:
         sys.setswitchinterval(switch_interval)
@@ -24,6 +26,15 @@ def start(folders: list[str], switch_interval: float | None, nobody: Any) -> Non
     sys.unraisablehook = _nowhere_to_raise
     _module.nobody = nobody
     _module.install()
+
+
+def _leave_sigint_alone() -> None:
+    # The first import of `signal` takes SIGINT over where nobody has, whatever
+    # install_signal_handlers says (CPython, Modules/signalmodule.c, signal_get_set_handlers). Its
+    # handler waits for a main thread that runs Python code, which a host has not: Ctrl-C would do
+    # nothing any more.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

@@ -115,3 +115,21 @@ pub(crate) fn c_guest(folder: &Path) -> String {
     assert!(build.current_dir(checkout()).status().expect("there is a C compiler").success());
     format!("native:{}", library.display())
 }
+
+/// Whether `doctor` finds the runtime of a scheme fine.
+pub(crate) fn doctor_says_ok(scheme: &str) -> bool {
+    runtime(scheme)["status"] == "ok"
+}
+
+/// What `doctor` tells of the runtime of a scheme.
+pub(crate) fn runtime(scheme: &str) -> serde_json::Value {
+    let doctor = polyhost(["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+    let runtimes = report["runtimes"].as_array().expect("a list");
+    runtimes.iter().find(|it| it["scheme"] == scheme).expect("every runtime has its place").clone()
+}
+
+/// Whether `POLYHOST_REQUIRE` says that a runtime must not be missing.
+pub(crate) fn required(runtime: &str) -> bool {
+    std::env::var("POLYHOST_REQUIRE").unwrap_or_default().split(',').any(|it| it.trim() == runtime)
+}

@@ -1,0 +1,81 @@
+//! Ctrl-C ends the program while a guest is busy, in every language.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+
+use common::{command, doctor_says_ok, required};
+
+/// Starts an endless call of `test/Busy`, waits until the guest has said that it is in, and sends the signal.
+fn ends(runtime: &str, scheme: &str, in_build: bool, file: &str, source: &str) {
+    if !in_build || !doctor_says_ok(scheme) {
+        assert!(!required(runtime), "{runtime} is required, and is not in this build or not on this machine");
+        println!("skipped: {runtime} is not in this build or not on this machine");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(file);
+    std::fs::write(&path, source).expect("written");
+    let location = format!("{scheme}:{}", path.display());
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let mut child = command(["call", &*location, "test/Busy"]).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+        let ready = lines.by_ref().find(|line| line.contains("ready") || line.starts_with("polyhost: "));
+        assert!(ready.as_ref().is_some_and(|line| line.contains("ready")), "{ready:?}");
+        // SAFETY: the child is ours and has not been waited for.
+        assert_eq!(0, unsafe { libc::kill(child.id().cast_signed(), signal) });
+        let status = child.wait().expect("it ends");
+        let ended_by = status.signal().or(status.code().and_then(|code| code.checked_sub(128)));
+        assert_eq!(Some(signal), ended_by, "{status}");
+    }
+}
+
+#[test]
+fn a_busy_guest_in_csharp() {
+    let source = r#"
+using System;
+using Polyhost;
+
+public static class Busy
+{
+    [Export("test/Busy")]
+    public static byte[] Loop(byte[] input)
+    {
+        Console.WriteLine("ready");
+        while (true) { }
+    }
+}
+"#;
+    ends("clr", "clr", cfg!(feature = "clr"), "Busy.cs", source);
+}
+
+#[test]
+fn a_busy_guest_in_python() {
+    // asyncio imports signal, which takes SIGINT over where nobody else has.
+    let source = r#"
+import asyncio
+import polyhost
+
+@polyhost.export("test/Busy")
+def busy(request: bytes) -> bytes:
+    print("ready")
+    while True:
+        pass
+"#;
+    ends("cpython", "py", cfg!(feature = "cpython"), "busy.py", source);
+}
+
+#[test]
+fn a_busy_guest_in_lua() {
+    let source = r#"
+local polyhost = require "polyhost"
+
+polyhost.export("test/Busy", function()
+    print("ready")
+    while true do end
+end)
+"#;
+    ends("luajit", "lua", cfg!(feature = "luajit"), "busy.lua", source);
+}
