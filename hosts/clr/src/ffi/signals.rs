@@ -9,20 +9,24 @@ const FOR_DOTNET: [libc::c_int; 7] =
 /// The last of the standard signals; the real-time ones behind them have no handler before .NET takes one for itself.
 const LAST: libc::c_int = 31;
 
-/// The handlers that the host had installed.
+/// What .NET replaces as it starts, whether the host had a handler or not. The default action has to come back too:
+/// .NET's own handlers restore it and send the signal again, so that one of the host's that is installed later and
+/// calls the one before it, as those of signal-hook and tokio do, would end the process.
+const TO_END: [libc::c_int; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// The handlers that the host had installed, and its default actions for [`TO_END`].
 pub(super) struct Handlers(Vec<(libc::c_int, libc::sigaction)>);
 
 impl Handlers {
     /// Those in force now.
     pub(super) fn keep() -> Self {
         let standard = (1..=LAST).filter(|signal| !FOR_DOTNET.contains(signal));
-        let with_handler =
-            standard.filter_map(|signal| Some((signal, action(signal)?))).filter(|(_, action)| is_handler(action));
-        Handlers(with_handler.collect())
+        let actions = standard.filter_map(|signal| Some((signal, action(signal)?)));
+        Handlers(actions.filter(|(signal, action)| is_handler(action) || TO_END.contains(signal)).collect())
     }
 
-    /// Puts back those that have been replaced since. .NET replaces SIGINT, SIGQUIT and SIGTERM as it starts, and up
-    /// to .NET 9 a SIGTERM then ends the process whatever the host wants (dotnet/runtime#106263).
+    /// Puts back those that have been replaced since. Up to .NET 9 a SIGTERM would else end the process whatever the
+    /// host wants (dotnet/runtime#106263).
     pub(super) fn restore(self) {
         for (signal, before) in self.0 {
             if action(signal).is_some_and(|now| now.sa_sigaction != before.sa_sigaction) {
