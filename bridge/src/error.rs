@@ -311,9 +311,11 @@ impl Error {
         std::iter::successors(Some(self), |error| error.inner_error())
     }
 
-    /// The canonical gRPC code: the guest's status if it gave one, else that of the kind.
+    /// The canonical gRPC code: the guest's status if it gave one and was not stopped, else that of the kind.
     pub fn code(&self) -> Code {
-        if let Some(code) = self.0.guest.as_ref().and_then(|guest| guest.status) {
+        // What a guest says about its cancellation is its own guess; the host knows why it stopped it.
+        let stopped = matches!(self.0.kind, ErrorKind::Cancelled | ErrorKind::DeadlineExceeded);
+        if let Some(code) = self.0.guest.as_ref().and_then(|guest| guest.status).filter(|_| !stopped) {
             return code;
         }
         match self.0.kind {

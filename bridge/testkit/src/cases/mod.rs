@@ -18,7 +18,7 @@ mod unload;
 
 use std::sync::Arc;
 
-use polyhost_bridge::{Error, ErrorKind, Function, Method, Module};
+use polyhost_bridge::{Code, Error, ErrorKind, Function, Method, Module};
 use polyhost_proto::conformance::v1::*;
 
 use crate::case::Case;
@@ -74,6 +74,12 @@ fn service_request(service: &str, input: &[u8]) -> CallServiceRequest {
 #[track_caller]
 fn expect_kind(expected: ErrorKind, error: &Error) {
     assert_eq!(expected, error.kind(), "{error:?}");
+    // A call that was stopped has the code of that, whatever the guest made of it.
+    match expected {
+        ErrorKind::Cancelled => assert_eq!(Code::Cancelled, error.code(), "{error:?}"),
+        ErrorKind::DeadlineExceeded => assert_eq!(Code::DeadlineExceeded, error.code(), "{error:?}"),
+        _ => {}
+    }
 }
 
 /// Panics unless the whole report of the error has `part` in it.
