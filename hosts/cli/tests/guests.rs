@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Run, checkout, guest, polyhost, polyhost_with, required, runtime};
+use common::{Run, checkout, guest, polyhost, polyhost_with, required, run, runtime};
 use polyhost_proto::conformance::v1::{CallServiceReply, CallServiceRequest};
 use prost::Message;
 use serde_json::{Value, json};
@@ -183,5 +183,30 @@ fn a_failure_at_the_end_of_the_chain_shows_every_language() {
     assert_eq!(Some(1), run.code());
     for part in guests.iter().map(|(guest, _)| guest.source).chain(["conformance.rs:", "PERMISSION_DENIED"]) {
         assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
+    }
+}
+
+#[test]
+fn the_examples_of_the_help_work() {
+    if [CLR, CPYTHON, LUAJIT].iter().any(|guest| guest.location().is_none()) {
+        return;
+    }
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_polyhost")).parent().expect("a folder");
+    let others = std::env::var("PATH").expect("there is one");
+    for command in ["inspect", "call"] {
+        let help = polyhost([command, "--help"]).text();
+        let (_, examples) = help.split_once("Examples").expect("there are examples");
+        // A line that goes on ends in `\\` or `|`, and what goes on is indented further.
+        let joined = examples.replace("\\\n    ", " ").replace("|\n    ", "| ");
+        let lines: Vec<_> =
+            joined.lines().filter(|line| line.starts_with("  ") && line.contains("polyhost ")).collect();
+        assert!(lines.len() >= 3, "{examples}");
+        for line in lines {
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", line]).current_dir(checkout()).env_remove("VIRTUAL_ENV");
+            let run = run(shell.env("PATH", format!("{}:{others}", program.display())));
+            let expected = if line.contains("--deadline") { 124 } else { 0 };
+            assert_eq!(Some(expected), run.code(), "{line}\n{}", run.stderr);
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Run {
 /// The program, in the folder of the checkout, with nothing on stdin.
 pub(crate) fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyhost"));
-    command.args(arguments).current_dir(checkout()).stdin(Stdio::null());
+    command.args(arguments).current_dir(checkout()).stdin(Stdio::null()).env_remove("VIRTUAL_ENV");
     command
 }
 
