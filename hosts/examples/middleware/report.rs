@@ -58,8 +58,8 @@ pub(crate) enum Outcome<T> {
 /// What a language cost.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
-    /// From before the start of the runtime until the first reply, in milliseconds.
-    pub(crate) start_ms: f64,
+    /// From before the start of the runtime until the first reply.
+    pub(crate) start: Start,
     /// By how much the process grew until the first reply, in bytes of RAM.
     pub(crate) start_bytes: i64,
     /// By how much it grew until the last reply.
@@ -70,6 +70,23 @@ pub(crate) struct Figures {
     pub(crate) handle: Option<Speed>,
     /// `bench.v1.Middleware/Rewrite`.
     pub(crate) rewrite: Speed,
+}
+
+/// Times in milliseconds, one after the other.
+#[derive(Debug, Serialize)]
+pub(crate) struct Start {
+    /// Until the runtime runs; nearly nothing where another language had started it.
+    pub(crate) runtime_ms: f64,
+    /// Until the module is loaded and its functions are found.
+    pub(crate) load_ms: f64,
+    /// Until the first call returns.
+    pub(crate) call_ms: f64,
+}
+
+impl Start {
+    fn total(&self) -> f64 {
+        self.runtime_ms + self.load_ms + self.call_ms
+    }
 }
 
 impl Report {
@@ -151,7 +168,7 @@ impl Row {
 
 impl Figures {
     fn columns(&self) -> String {
-        let mut line = format!("{:8.2}{:>8}{:>8}", self.start_ms, mib(self.start_bytes), mib(self.end_bytes));
+        let mut line = format!("{:8.2}{:>8}{:>8}", self.start.total(), mib(self.start_bytes), mib(self.end_bytes));
         for speed in [self.handle.as_ref(), Some(&self.rewrite)] {
             let written = match speed {
                 Some(it) => write!(line, "{:>9.0}{:>9.1}{:>9.1}", it.calls_per_second, it.p50_us, it.p99_us),

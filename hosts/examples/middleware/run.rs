@@ -10,7 +10,7 @@ use crate::agreement;
 use crate::languages::{Language, Loaded, is_required};
 use crate::measure::{Stopwatch, resident};
 use crate::native::{self, Middleware};
-use crate::report::{Figures, Outcome, Row};
+use crate::report::{Figures, Outcome, Row, Start};
 use crate::requests::Sample;
 
 /// The requests, and what the functions in Rust reply when they are called directly.
@@ -45,12 +45,16 @@ pub(crate) fn run(language: &Language, registry: &Registry, input: &Input, stopw
         Ok(location) => location,
         Err(reason) => return row(None, skip(language.scheme, reason)),
     };
-    let start = Start { at: Instant::now(), resident: resident() };
+    let (mut watch, before) = (Lap(Instant::now()), resident());
     let runtime = match registry.runtime(language.scheme) {
         Ok(runtime) => runtime,
         Err(error) => return row(None, skip(language.scheme, error.to_string())),
     };
-    let outcome = measure(registry, &location, input, stopwatch, &start);
+    let runtime_ms = watch.lap();
+    let outcome = start(registry, &location, &mut watch).and_then(|(middleware, load_ms, call_ms)| {
+        let start = Start { runtime_ms, load_ms, call_ms };
+        measure(&middleware, input, stopwatch, start, before)
+    });
     let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:?}")));
     row(Some(format!("{} {}", runtime.info().name, runtime.info().version)), outcome)
 }
@@ -64,29 +68,39 @@ pub(crate) fn skip<T>(scheme: &str, reason: String) -> Outcome<T> {
     }
 }
 
-struct Start {
-    at: Instant,
-    resident: u64,
+/// Times one thing after the other.
+struct Lap(Instant);
+
+impl Lap {
+    /// Milliseconds since the last lap.
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now)).as_secs_f64() * 1e3
+    }
 }
 
-fn measure(
-    registry: &Registry,
-    location: &str,
-    input: &Input,
-    stopwatch: &mut Stopwatch,
-    start: &Start,
-) -> Result<Outcome<Figures>> {
-    let grown = || resident() as i64 - start.resident as i64;
+/// Loads the middleware and calls it once; with the times of both.
+fn start(registry: &Registry, location: &str, watch: &mut Lap) -> Result<(Loaded, f64, f64)> {
     let middleware = Loaded::load(registry, location)?;
+    let load_ms = watch.lap();
     // Without a body, key or path; `Handle` refuses it, so that it does not count.
     let first = middleware.handle.as_ref().unwrap_or(&middleware.rewrite);
     first.function().call(&CallContext::none(), b"", &mut Output::new())?;
-    let (start_ms, start_bytes) = (start.at.elapsed().as_secs_f64() * 1e3, grown());
+    Ok((middleware, load_ms, watch.lap()))
+}
 
+fn measure(
+    middleware: &Loaded,
+    input: &Input,
+    stopwatch: &mut Stopwatch,
+    start: Start,
+    before: u64,
+) -> Result<Outcome<Figures>> {
+    let grown = || resident() as i64 - before as i64;
+    let start_bytes = grown();
     let mut agreed = 0;
-    for (function, expected) in
-        [(middleware.handle.as_ref(), &input.handled), (Some(&middleware.rewrite), &input.rewritten)]
-    {
+    let functions = [(middleware.handle.as_ref(), &input.handled), (Some(&middleware.rewrite), &input.rewritten)];
+    for (function, expected) in functions {
         let Some(function) = function else { continue };
         if let Some(difference) = agreement::check(function, &input.samples, expected)? {
             return Ok(Outcome::Failed(difference));
@@ -96,5 +110,5 @@ fn measure(
     let mut speed = |function: &agreement::Middleware| stopwatch.speed(&**function.function(), &input.encoded);
     let handle = middleware.handle.as_ref().map(&mut speed).transpose()?;
     let rewrite = speed(&middleware.rewrite)?;
-    Ok(Outcome::Ran(Figures { start_ms, start_bytes, end_bytes: grown(), agreed, handle, rewrite }))
+    Ok(Outcome::Ran(Figures { start, start_bytes, end_bytes: grown(), agreed, handle, rewrite }))
 }

@@ -84,55 +84,82 @@ local function unescape(text, from)
 end
 
 -- ---- reading ----
+-- Bytes one by one, because LuaJIT compiles that, and patterns it does not.
 
 local read_value
 
+-- The place of the next byte that is no white space, and the byte.
 local function skip(text, at)
-    return find(text, "[^ \t\r\n]", at) or #text + 1
+    local c = byte(text, at)
+    while c == 0x20 or c == 0x0a or c == 0x0d or c == 0x09 do
+        at = at + 1
+        c = byte(text, at)
+    end
+    return at, c
 end
 
 -- `at` is behind the opening quote; gives the text and the place behind the closing one.
 local function read_string(text, at)
     local stop, escaped = at, false
-    while true do
-        stop = find(text, '["\\%c]', stop)
-        local c = stop and byte(text, stop)
-        if c == 0x22 then break end
-        -- %c takes DEL for a control character; JSON does not.
-        if c ~= 0x5c and c ~= 0x7f then fail(stop or at, "a string without an end") end
+    local c = byte(text, stop)
+    while c ~= 0x22 do
         if c == 0x5c then
             escaped = true
             stop = stop + 1
+        elseif not c or c < 0x20 then
+            fail(stop, "a string without an end")
         end
         stop = stop + 1
+        c = byte(text, stop)
     end
     local raw = sub(text, at, stop - 1)
-    return escaped and unescape(raw, at - 1) or raw, stop + 1
+    if escaped then
+        raw = unescape(raw, at - 1)
+    end
+    return raw, stop + 1
+end
+
+-- The value of the digits from `at` on, and the place behind them.
+local function read_digits(text, at)
+    local value, c = 0, byte(text, at)
+    local from = at
+    while c and c >= 0x30 and c <= 0x39 do
+        value = value * 10 + (c - 0x30)
+        at = at + 1
+        c = byte(text, at)
+    end
+    if at == from then fail(at, "no value") end
+    return value, at, c
 end
 
 local function read_number(text, at)
-    local _, stop = find(text, "^-?%d+", at)
-    if not stop or find(text, "^-?0%d", at) then fail(at, "no value") end
-    local integer = stop
-    local _, fraction = find(text, "^%.%d+", stop + 1)
-    stop = fraction or stop
-    local _, exponent = find(text, "^[eE][+-]?%d+", stop + 1)
-    stop = exponent or stop
-    local raw = sub(text, at, stop)
-    local value = stop == integer and tonumber(raw)
-    if value and value > -EXACT and value < EXACT then return value, stop + 1 end
-    return setmetatable({ text = raw }, M.number), stop + 1
+    local from, first = at, byte(text, at)
+    if first == 0x2d then at = at + 1 end
+    if byte(text, at) == 0x30 and find(text, "^%d", at + 1) then fail(at, "a number with a leading zero") end
+    local value, c
+    value, at, c = read_digits(text, at)
+    if c ~= 0x2e and c ~= 0x65 and c ~= 0x45 and value < EXACT then
+        return first == 0x2d and -value or value, at
+    end
+    local _
+    if c == 0x2e then _, at, c = read_digits(text, at + 1) end
+    if c == 0x65 or c == 0x45 then
+        local sign = byte(text, at + 1)
+        at = (sign == 0x2b or sign == 0x2d) and at + 2 or at + 1
+        _, at = read_digits(text, at)
+    end
+    return setmetatable({ text = sub(text, from, at - 1) }, M.number), at
 end
 
 local function read_array(text, at, depth)
     local array, n = setmetatable({}, M.array), 0
-    at = skip(text, at)
-    if byte(text, at) == 0x5d then return array, at + 1 end
+    local c
+    at, c = skip(text, at)
+    if c == 0x5d then return array, at + 1 end
     while true do
         n = n + 1
         array[n], at = read_value(text, at, depth)
-        at = skip(text, at)
-        local c = byte(text, at)
+        at, c = skip(text, at)
         if c == 0x5d then return array, at + 1 end
         if c ~= 0x2c then fail(at, "no , or ]") end
         at = at + 1
@@ -141,18 +168,17 @@ end
 
 local function read_object(text, at, depth)
     local object = {}
-    at = skip(text, at)
-    if byte(text, at) == 0x7d then return object, at + 1 end
+    local c, name
+    at, c = skip(text, at)
+    if c == 0x7d then return object, at + 1 end
     while true do
-        at = skip(text, at)
-        if byte(text, at) ~= 0x22 then fail(at, "no name") end
-        local name
+        at, c = skip(text, at)
+        if c ~= 0x22 then fail(at, "no name") end
         name, at = read_string(text, at + 1)
-        at = skip(text, at)
-        if byte(text, at) ~= 0x3a then fail(at, "no :") end
+        at, c = skip(text, at)
+        if c ~= 0x3a then fail(at, "no :") end
         object[name], at = read_value(text, at + 1, depth)
-        at = skip(text, at)
-        local c = byte(text, at)
+        at, c = skip(text, at)
         if c == 0x7d then return object, at + 1 end
         if c ~= 0x2c then fail(at, "no , or }") end
         at = at + 1
@@ -161,14 +187,14 @@ end
 
 function read_value(text, at, depth)
     if depth > MAX_DEPTH then fail(at, "nested too deep") end
-    at = skip(text, at)
-    local c = byte(text, at)
+    local c
+    at, c = skip(text, at)
     if c == 0x22 then return read_string(text, at + 1) end
     if c == 0x7b then return read_object(text, at + 1, depth + 1) end
     if c == 0x5b then return read_array(text, at + 1, depth + 1) end
-    if find(text, "^true", at) then return true, at + 4 end
-    if find(text, "^false", at) then return false, at + 5 end
-    if find(text, "^null", at) then return M.null, at + 4 end
+    if c == 0x74 and sub(text, at, at + 3) == "true" then return true, at + 4 end
+    if c == 0x66 and sub(text, at, at + 4) == "false" then return false, at + 5 end
+    if c == 0x6e and sub(text, at, at + 3) == "null" then return M.null, at + 4 end
     return read_number(text, at)
 end
 
@@ -188,9 +214,15 @@ local QUOTED = setmetatable({ ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["
 })
 
 local function write_string(parts, text)
-    parts[#parts + 1] = '"'
-    parts[#parts + 1] = gsub(text, '[%c"\\]', QUOTED)
-    parts[#parts + 1] = '"'
+    for i = 1, #text do
+        local c = byte(text, i)
+        if c < 0x20 or c == 0x22 or c == 0x5c then
+            text = gsub(text, '[%c"\\]', QUOTED)
+            break
+        end
+    end
+    local n = #parts
+    parts[n + 1], parts[n + 2], parts[n + 3] = '"', text, '"'
 end
 
 local function write(parts, value)
@@ -198,7 +230,7 @@ local function write(parts, value)
     if kind == "string" then
         write_string(parts, value)
     elseif kind == "number" then
-        parts[#parts + 1] = format("%.0f", value)
+        parts[#parts + 1] = format("%d", value)
     elseif kind ~= "table" then
         parts[#parts + 1] = tostring(value)
     elseif value == M.null then

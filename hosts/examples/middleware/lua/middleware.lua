@@ -14,10 +14,13 @@ local DROPPED = { ["connection"] = true, ["keep-alive"] = true, ["x-signature"] 
 
 local counts = {}
 
+local HEX = {}
+for code = 0, 255 do
+    HEX[string.char(code)] = string.format("%02x", code)
+end
+
 local function hex(bytes)
-    return (gsub(bytes, ".", function(c)
-        return string.format("%02x", string.byte(c))
-    end))
+    return (gsub(bytes, ".", HEX))
 end
 
 local function is_signed(request, key)
