@@ -6,7 +6,7 @@
 local native, library, options, ffi = ...
 
 local guard, guard_handler = native.guard, native.guard_handler
-local concat, select, tostring, type, error = table.concat, select, tostring, type, error
+local concat, select, tostring, type, error, pcall = table.concat, select, tostring, type, error, pcall
 local load, wrap, xpcall, traceback = guard(load), coroutine.wrap, xpcall, debug.traceback
 
 -- Functions that call back into Lua from C: they use the thread's own stack, which LuaJIT does not watch.
@@ -127,10 +127,32 @@ if options.io then
     end
 end
 
+---What a reader function gives, piece by piece. Not left to LuaJIT's own `load`: an interrupt of the reader within it
+---would be the last one, because `lua_loadx` does not reset the flag that a hook runs.
+local function read(reader)
+    local pieces = {}
+    while true do
+        local piece = reader()
+        if piece == nil or piece == "" then
+            return concat(pieces)
+        elseif type(piece) ~= "string" then
+            error("reader function must return a string", 0)
+        end
+        pieces[#pieces + 1] = piece
+    end
+end
+
 -- Text alone: bytecode can do anything.
 function _G.load(chunk, name, mode, ...)
     if mode == "b" then
         return nil, "attempt to load chunk with wrong mode"
+    end
+    if type(chunk) == "function" then
+        local ok, text = pcall(read, chunk)
+        if not ok then
+            return nil, text
+        end
+        chunk, name = text, name or "=(load)"
     end
     -- An environment of nil is one too.
     if select("#", ...) > 0 then
@@ -169,23 +191,22 @@ local function find(name)
     return chunk, where:sub(2)
 end
 
-local LOADING = {}
+---What is being loaded, and how often calls had been interrupted when that began: an interrupt leaves its mark behind.
+local loading = {}
+
 function require(name)
     local value = loaded[name]
-    if value == LOADING then
-        error("module " .. name .. " requires itself, by way of others perhaps", 2)
-    elseif value ~= nil then
+    if value ~= nil then
         return value
-    end
-    if type(name) ~= "string" then
+    elseif type(name) ~= "string" then
         error("require takes the name of a module, not a " .. type(name), 2)
+    elseif loading[name] == native.interrupts() then
+        error("module " .. name .. " requires itself, by way of others perhaps", 2)
     end
     local loader, where = find(name)
-    loaded[name] = LOADING
+    loading[name] = native.interrupts()
     local ok, result = pcall(loader, name, where)
-    if loaded[name] == LOADING then
-        loaded[name] = nil
-    end
+    loading[name] = nil
     if not ok then
         error(result, 0)
     end

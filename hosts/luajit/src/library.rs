@@ -193,6 +193,12 @@ pub(crate) fn metadata(stack: &Stack<'_>) -> Native {
     Ok(1)
 }
 
+/// `interrupts()`: how often calls have been interrupted in this VM.
+pub(crate) fn interrupts(stack: &Stack<'_>) -> Native {
+    stack.push_number(stack.vm().times_interrupted() as f64);
+    Ok(1)
+}
+
 /// `find_module(name)`: the text and the chunk name of the Lua file that `require` takes for it; or nil and where it
 /// was looked for.
 pub(crate) fn find_module(stack: &Stack<'_>) -> Native {

@@ -382,7 +382,7 @@ fn introduce() -> u64 {
 mod tests {
     use super::*;
     use polyhost_bridge::ErrorKind;
-    use std::sync::Barrier;
+    use std::sync::{Barrier, mpsc};
 
     struct Numbers;
 
@@ -466,5 +466,72 @@ mod tests {
         assert!(pool.queue().is_empty());
         drop(held);
         borrow(&pool, &CallContext::none()).expect("free again");
+    }
+
+    #[test]
+    fn a_thread_gets_the_place_it_holds_and_the_one_it_had() {
+        let pool = Pool::new(3, Duration::ZERO);
+        let first = borrow(&pool, &CallContext::none()).expect("free");
+        assert_eq!(first.index(), borrow(&pool, &CallContext::none()).expect("mine").index());
+        let index = first.index();
+        drop(first);
+        assert_eq!(index, borrow(&pool, &CallContext::none()).expect("free").index());
+        // Another pool in between.
+        let other = Pool::new(3, Duration::ZERO);
+        let held = borrow(&pool, &CallContext::none()).expect("free");
+        let _other = borrow(&other, &CallContext::none()).expect("free");
+        assert_eq!(held.index(), borrow(&pool, &CallContext::none()).expect("mine").index());
+    }
+
+    #[test]
+    fn who_comes_first_is_first() {
+        let pool = Pool::new(1, Duration::MAX);
+        let (done, order) = mpsc::channel();
+        let held = borrow(&pool, &CallContext::none()).expect("free");
+        std::thread::scope(|scope| {
+            for call in 1..=3 {
+                let (pool, done) = (&pool, done.clone());
+                scope.spawn(move || {
+                    let _lease = borrow(pool, &CallContext::none()).expect("it is given back");
+                    done.send(call).expect("the test waits");
+                });
+                while pool.queue().len() < call {
+                    std::thread::yield_now();
+                }
+            }
+            drop(held);
+        });
+        assert_eq!(vec![1, 2, 3], order.try_iter().collect::<Vec<_>>());
+        // Nobody waits any more: the fast way is open again.
+        assert_eq!(0, pool.places[0].owner.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_cancelled_wait_ends() {
+        let pool = Pool::new(1, Duration::MAX);
+        let _held = borrow(&pool, &CallContext::none()).expect("free");
+        let token = polyhost_bridge::CancelToken::new();
+        let cx = CallContext::none().with_cancel(&token);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| borrow(&pool, &cx).map(drop).expect_err("cancelled"));
+            while pool.queue().is_empty() {
+                std::thread::yield_now();
+            }
+            token.cancel();
+            let error = waiter.join().expect("no panic");
+            assert_eq!(ErrorKind::Cancelled, error.kind());
+            assert!(error.message().contains("the module's only VM is held by"), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_retired_place_is_for_nobody() {
+        let pool = Pool::new(1, Duration::from_millis(1));
+        let held = borrow(&pool, &CallContext::none()).expect("free");
+        assert!(!pool.retire(0));
+        drop(held);
+        assert!(pool.retire(0));
+        assert!(pool.retire(0));
+        assert_eq!(ErrorKind::Exhausted, borrow(&pool, &CallContext::none()).map(drop).expect_err("retired").kind());
     }
 }

@@ -7,11 +7,11 @@
 //! is to stop. It raises at every instruction until the call is out, so that no
 //! `pcall` of the guest swallows it for good.
 //!
-//! `lua_sethook` changes a byte that the VM's own thread changes too, without an
-//! atomic operation on either side, so one of them may be lost: that of the
-//! hook is made good by setting it again each millisecond for as long as the
-//! call is inside.
+//! `lua_sethook` changes what the VM's own thread changes too, without an atomic
+//! operation on either side, so that a hook may be lost. While a call that is to
+//! stop is inside and its hook does not fire, it is set again each millisecond.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +23,11 @@ use super::registry;
 use super::vm::Vm;
 
 /// What other threads know of a VM.
-pub(super) struct Interrupts(Mutex<State>);
+pub(super) struct Interrupts {
+    state: Mutex<State>,
+    /// How often the hook has fired.
+    fired: AtomicU64,
+}
 
 struct State {
     /// The VM's state; used while a watched call is inside alone, under the lock, for `lua_sethook`.
@@ -50,11 +54,17 @@ pub(super) struct Watch {
 
 impl Interrupts {
     pub(super) fn new(l: *mut lua_State) -> Self {
-        Interrupts(Mutex::new(State { l, last_id: 0, current: 0, cancelled: Vec::new(), pressed: false }))
+        let state = State { l, last_id: 0, current: 0, cancelled: Vec::new(), pressed: false };
+        Interrupts { state: Mutex::new(state), fired: AtomicU64::new(0) }
+    }
+
+    /// How often the hook has fired.
+    pub(super) fn fired(&self) -> u64 {
+        self.fired.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets guest code of another call run: one that nothing can cancel, within one that something can.
@@ -89,7 +99,8 @@ impl Interrupts {
         state.press();
         let id = state.current;
         drop(state);
-        Presser::get().add(self.clone(), id);
+        let fired = self.fired();
+        Presser::get().add(Pressed { interrupts: self.clone(), id, fired });
     }
 }
 
@@ -139,8 +150,12 @@ impl Watch {
 }
 
 unsafe extern "C-unwind" fn hook(l: *mut lua_State, _: *mut lua_Debug) {
-    // SAFETY: LuaJIT calls this where an error may be raised, with room on the stack; nothing is to be dropped.
+    // SAFETY: LuaJIT calls this where an error may be raised, with room on the stack; nothing is to be dropped. The VM
+    // is in the registry and outlives its state.
     unsafe {
+        lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::VM);
+        let vm = &*lua::lua_touserdata(l, -1).cast::<Vm>();
+        vm.interrupts().fired.fetch_add(1, Ordering::Relaxed);
         lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::INTERRUPTED);
         lua::lua_error(l);
     }
@@ -148,8 +163,16 @@ unsafe extern "C-unwind" fn hook(l: *mut lua_State, _: *mut lua_Debug) {
 
 /// Sets hooks again until their calls are out.
 struct Presser {
-    pressed: Mutex<Vec<(Arc<Interrupts>, u64)>>,
+    pressed: Mutex<Vec<Pressed>>,
     wake: Condvar,
+}
+
+/// A call whose hook is set.
+struct Pressed {
+    interrupts: Arc<Interrupts>,
+    id: u64,
+    /// How often the hook had fired when it was last looked at.
+    fired: u64,
 }
 
 const AGAIN: Duration = Duration::from_millis(1);
@@ -167,8 +190,8 @@ impl Presser {
         })
     }
 
-    fn add(&self, interrupts: Arc<Interrupts>, id: u64) {
-        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).push((interrupts, id));
+    fn add(&self, pressed: Pressed) {
+        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).push(pressed);
         self.wake.notify_one();
     }
 
@@ -179,14 +202,20 @@ impl Presser {
                 true => self.wake.wait(pressed).unwrap_or_else(PoisonError::into_inner),
                 false => self.wake.wait_timeout(pressed, AGAIN).unwrap_or_else(PoisonError::into_inner).0,
             };
-            pressed.retain(|(interrupts, id)| {
-                let mut state = interrupts.lock();
-                let inside = state.pressed && state.current == *id;
-                if inside {
-                    state.press();
-                }
-                inside
-            });
+            pressed.retain_mut(Pressed::look);
         }
+    }
+}
+
+impl Pressed {
+    /// Sets the hook again where it has not fired since the last look. False when the call is out.
+    fn look(&mut self) -> bool {
+        let mut state = self.interrupts.lock();
+        let inside = state.pressed && state.current == self.id;
+        let before = std::mem::replace(&mut self.fired, self.interrupts.fired());
+        if inside && before == self.fired {
+            state.press();
+        }
+        inside
     }
 }

@@ -60,6 +60,8 @@ mod registry {
     pub(super) const JOIN: c_int = 7;
     /// The unknown fields of decoded messages: tables, weakly held, to bytes.
     pub(super) const UNKNOWN: c_int = 8;
+    /// The VM itself, as light userdata.
+    pub(super) const VM: c_int = 9;
     /// The handler of export `n` is at `EXPORTS + n`.
     pub(super) const EXPORTS: c_int = 16;
 }

@@ -51,13 +51,21 @@ macro_rules! native {
     }};
 }
 
+/// `call_service`, the one through which a call of the host may be within another in one VM.
+const CALL_SERVICE: lua_CFunction = native!(library::call_service);
+
+/// Whether the function is the one that calls host services.
+pub(super) fn calls_out(function: lua_CFunction) -> bool {
+    std::ptr::fn_addr_eq(function, CALL_SERVICE)
+}
+
 /// The native functions that the guest library and the sandbox get, by name.
 pub(super) fn natives() -> impl Iterator<Item = (&'static CStr, lua_CFunction)> {
     [
         (c"export", native!(library::export)),
         (c"proto", native!(library::proto)),
         (c"find_service", native!(library::find_service)),
-        (c"call_service", native!(library::call_service)),
+        (c"call_service", CALL_SERVICE),
         (c"encode", native!(library::encode)),
         (c"decode", native!(library::decode)),
         (c"log", native!(library::log)),
@@ -65,6 +73,7 @@ pub(super) fn natives() -> impl Iterator<Item = (&'static CStr, lua_CFunction)> 
         (c"cancelled", native!(library::cancelled)),
         (c"metadata", native!(library::metadata)),
         (c"find_module", native!(library::find_module)),
+        (c"interrupts", native!(library::interrupts)),
     ]
     .into_iter()
 }

@@ -62,6 +62,8 @@ unsafe extern "C-unwind" fn open(l: *mut lua_State) -> c_int {
             lua::lua_pushstring_(l, name.as_ptr());
             lua::lua_call(l, 1, 0);
         }
+        lua::lua_pushlightuserdata(l, vm);
+        lua::lua_rawseti_(l, lua::LUA_REGISTRYINDEX, registry::VM);
         push_closure(l, vm, HANDLER);
         lua::lua_rawseti_(l, lua::LUA_REGISTRYINDEX, registry::TRACEBACK);
 

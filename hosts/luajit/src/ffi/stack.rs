@@ -309,12 +309,19 @@ impl<'vm> Stack<'vm> {
     }
 
     /// What Lua's `tostring` makes of the value at `at`; guest code may run. `None` where that fails.
-    pub(super) fn display(&self, at: i32) -> Option<String> {
+    ///
+    /// # Errors
+    /// Where the call is interrupted meanwhile.
+    pub(super) fn display(&self, at: i32) -> Result<Option<String>, Interrupted> {
         self.push_kept(registry::TOSTRING);
         self.push_value(at);
         // SAFETY: a function and its argument; without a handler, so that the frames of the error stay as they are.
         let status = unsafe { self.vm.protected(self.l, 1, 1, 0) };
-        let text = if status == lua::LUA_OK { self.text(self.top()) } else { None };
+        let text = match status {
+            lua::LUA_OK => Ok(self.text(self.top())),
+            _ if self.is_interrupt(self.top()) => Err(Interrupted),
+            _ => Ok(None),
+        };
         self.pop(1);
         text
     }

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int};
 use mlua_sys::lua51::{self as lua, lua_Debug, lua_State};
 use polyhost_bridge::{Code, Frame, GuestError};
 
-use super::natives::vm_of;
+use super::natives::{self, vm_of};
 use super::stack::{Kind, Stack};
 use crate::error::{Cause, Raised};
 
@@ -33,19 +33,25 @@ pub(super) unsafe extern "C-unwind" fn handler(l: *mut lua_State) -> c_int {
 /// The stack from the function that raised outwards.
 ///
 /// # Safety
-/// `l` runs on this thread.
+/// `l` runs on this thread, with room for a value.
 unsafe fn collect(l: *mut lua_State) -> Vec<Frame> {
     let mut frames = Vec::new();
     // SAFETY: a zeroed lua_Debug is one to be filled.
     let mut at: lua_Debug = unsafe { std::mem::zeroed() };
     // Level 0 is the handler.
     for level in 1.. {
-        // SAFETY: both raise nothing and fill `at`.
+        // SAFETY: none of these raises; the first two fill `at`, and the second pushes the function.
         unsafe {
             if lua::lua_getstack(l, level, &mut at) == 0 {
                 break;
             }
-            lua::lua_getinfo(l, c"Snl".as_ptr(), &mut at);
+            lua::lua_getinfo(l, c"Snlf".as_ptr(), &mut at);
+            let function = lua::lua_tocfunction(l, -1);
+            lua::lua_settop(l, -2);
+            // Below is another call of the host, whose own error will tell that.
+            if !frames.is_empty() && function.is_some_and(natives::calls_out) {
+                break;
+            }
         }
         if frames.len() == MAX_FRAMES {
             frames.push(Frame::new("… (the rest is left out)", "", 0));
@@ -53,9 +59,9 @@ unsafe fn collect(l: *mut lua_State) -> Vec<Frame> {
         }
         // SAFETY: just filled; its texts live as long as nothing else runs.
         let frame = unsafe { frame(&at) };
-        // What raises is not where it was raised.
-        let raiser = frame.file.is_empty() && matches!(frame.function.as_str(), "error" | "assert" | "?");
-        if !(raiser && frames.is_empty()) {
+        // What raises is not where it was raised; and what has neither name nor place tells nothing.
+        let raiser = frames.is_empty() && matches!(frame.function.as_str(), "error" | "assert");
+        if !frame.file.is_empty() || !(raiser || frame.function == "?") {
             frames.push(frame);
         }
     }
@@ -94,8 +100,10 @@ pub(super) fn describe(stack: &Stack<'_>, frames: Vec<Frame>, status: c_int) -> 
         _ if stack.is_interrupt(top) => Cause::Interrupt,
         _ => Cause::Guest,
     };
-    let mut report = None;
-    let mut guest = describe_value(stack, top, MAX_CAUSES, &mut report);
+    let mut found = Found::default();
+    let mut guest = describe_value(stack, top, MAX_CAUSES, &mut found);
+    let Found { report, interrupted } = found;
+    let cause = if interrupted { Cause::Interrupt } else { cause };
     if let Some(rest) = frames.iter().take(3).find_map(|frame| after_position(&guest.message, frame)) {
         guest.message = rest.to_owned();
     }
@@ -103,7 +111,16 @@ pub(super) fn describe(stack: &Stack<'_>, frames: Vec<Frame>, status: c_int) -> 
     Raised { guest, report, cause }
 }
 
-fn describe_value(stack: &Stack<'_>, at: i32, depth: usize, report: &mut Option<Vec<u8>>) -> GuestError {
+/// What else an error and its causes tell.
+#[derive(Default)]
+struct Found {
+    /// The report of a failed host service.
+    report: Option<Vec<u8>>,
+    /// The call was stopped while the guest's own `__tostring` ran.
+    interrupted: bool,
+}
+
+fn describe_value(stack: &Stack<'_>, at: i32, depth: usize, found: &mut Found) -> GuestError {
     if stack.reserve(8).is_err() {
         return GuestError::new("error", "an error that the full stack has no room to read");
     }
@@ -112,7 +129,11 @@ fn describe_value(stack: &Stack<'_>, at: i32, depth: usize, report: &mut Option<
     }
     if !stack.is_error(at) {
         let kind = stack.kind(at);
-        let text = stack.display(at).unwrap_or_else(|| format!("a {} that can't be shown", kind.name()));
+        let text = stack.display(at).unwrap_or_else(|_| {
+            found.interrupted = true;
+            None
+        });
+        let text = text.unwrap_or_else(|| format!("a {} that can't be shown", kind.name()));
         return GuestError::new(kind.name(), text);
     }
     let field = |name| {
@@ -124,15 +145,15 @@ fn describe_value(stack: &Stack<'_>, at: i32, depth: usize, report: &mut Option<
     let code = field("code").and_then(|name| Code::from_name(&name));
     let mut guest = GuestError::new(code.map_or("error", Code::name), field("message").unwrap_or_default());
     guest.status = code;
-    if report.is_none() {
+    if found.report.is_none() {
         stack.push_field(at, "report");
-        *report = stack.with_bytes(stack.top(), <[u8]>::to_vec);
+        found.report = stack.with_bytes(stack.top(), <[u8]>::to_vec);
         stack.pop(1);
     }
     stack.push_field(at, "cause");
     let cause = stack.top();
     if depth > 0 && stack.kind(cause) != Kind::Nil {
-        guest.cause = Some(Box::new(describe_value(stack, cause, depth - 1, report)));
+        guest.cause = Some(Box::new(describe_value(stack, cause, depth - 1, found)));
     }
     stack.set_top(cause - 1);
     guest

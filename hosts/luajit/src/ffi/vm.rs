@@ -159,6 +159,10 @@ impl Vm {
         &self.interrupts
     }
 
+    pub(crate) fn times_interrupted(&self) -> u64 {
+        self.interrupts.fired()
+    }
+
     pub(super) fn current(&self) -> &Cell<*mut lua_State> {
         &self.current
     }
