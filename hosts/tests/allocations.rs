@@ -1,4 +1,5 @@
-//! A steady call with bytes allocates nothing of the host's.
+//! A steady call with bytes allocates nothing of the host's. One that can be cancelled puts itself on the list of its
+//! token where the runtime can be interrupted; that takes two allocations at most.
 //!
 //! Counted is what Rust's global allocator is asked for on the thread that calls. What a runtime keeps for itself does
 //! not pass there: LuaJIT, CPython and the CLR allocate by the C library or by the kernel.
@@ -79,12 +80,12 @@ fn a_steady_call_of_a_closure_allocates_nothing() {
 
 fn check(name: &str, echo: &dyn polyhost::Function) {
     let with_token = CallContext::none().with_cancel(&CancelToken::new()).with_metadata("a", "1");
-    for cx in [&CallContext::none(), &with_token] {
+    for (kind, cx, most) in [("without a context", CallContext::none(), 0), ("that can be cancelled", with_token, 2)] {
         let (mut input, mut output) = ([0_u8; 128], Output::new());
         let mut call = |i: u32| {
             input[..4].copy_from_slice(&i.to_le_bytes());
             output.clear();
-            echo.call(cx, &input, &mut output).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            echo.call(&cx, &input, &mut output).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert_eq!(input, output.as_slice(), "{name}");
         };
         // Until each pool is filled and each thread known.
@@ -92,6 +93,6 @@ fn check(name: &str, echo: &dyn polyhost::Function) {
         let before = COUNT.get();
         (1000..3000).for_each(&mut call);
         let allocations = COUNT.get() - before;
-        assert_eq!(0, allocations, "{name}: 2000 steady calls allocated this often");
+        assert!(allocations <= 2000 * most, "{name}: 2000 steady calls {kind} allocated {allocations} times");
     }
 }

@@ -139,8 +139,9 @@ const ORDERS: [[&str; 3]; 6] = [
 /// Calls through the languages in this order into Rust, which fails, and checks what becomes of it.
 fn fail_through(all: &[Subject], order: [&str; 3]) -> Error {
     let mut failing = load(all, "native", Services::new()).function(FAIL.name()).expect("is exported");
-    let mut request = FailRequest { message: "in Rust".into(), code: Code::DataLoss.number(), depth: 2, wrapped: false }
-        .encode_to_vec();
+    let mut request =
+        FailRequest { message: "in Rust".into(), code: Code::DataLoss.number(), depth: 2, wrapped: false }
+            .encode_to_vec();
     for name in order.into_iter().rev() {
         let mut services = Services::new();
         services.add_as("next", failing).expect("is the only one");
