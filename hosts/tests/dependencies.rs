@@ -118,10 +118,14 @@ fn packages() -> BTreeMap<String, PathBuf> {
     metadata()["packages"].as_array().expect("lists packages").iter().filter_map(of).collect()
 }
 
-/// What each package of the workspace depends on within it, tests and build scripts included.
+/// What each package of the workspace depends on within it, tests and build scripts included; but a host's tests may
+/// have Rust closures as services.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let of = |package: &serde_json::Value| {
-        let local = |it: &serde_json::Value| it["path"].as_str().and(it["name"].as_str()).map(str::to_owned);
+        let closures = |it: &serde_json::Value| it["kind"] == "dev" && it["name"] == "polyhost-native";
+        let local = |it: &serde_json::Value| {
+            it["path"].as_str().filter(|_| !closures(it)).and(it["name"].as_str()).map(str::to_owned)
+        };
         let list = package["dependencies"].as_array()?.iter().filter_map(local).collect();
         Some((package["name"].as_str()?.to_owned(), list))
     };
