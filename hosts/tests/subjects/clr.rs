@@ -1,7 +1,7 @@
 //! .NET.
 
-use polyhost::ModuleSource;
 use polyhost::clr::{Clr, ClrConfig};
+use polyhost::{Error, ErrorKind, ModuleSource};
 use polyhost_testkit::Subject;
 use polyhost_toolchain::dotnet::CORE;
 
@@ -10,7 +10,17 @@ use super::in_workspace;
 pub(super) fn subject() -> Subject {
     // Built by `make setup` from dotnet/tests/Conformance.
     let guest = in_workspace("target/guests/Conformance/Conformance.dll");
-    Subject::new("clr", || Clr::start(&ClrConfig::default()), ModuleSource::Path(guest))
+    let start = {
+        let guest = guest.clone();
+        move || {
+            if !guest.exists() {
+                let message = format!("{} was not built; run `make setup`", guest.display());
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+            Clr::start(&ClrConfig::default())
+        }
+    };
+    Subject::new("clr", start, ModuleSource::Path(guest))
         .text(ModuleSource::Text { name: "Echo.cs".into(), text: ECHO.into() })
         .broken("a file that is no assembly", ModuleSource::Path(in_workspace("Cargo.toml")), &["Cargo.toml"])
         .broken("a syntax error", source("Broken.cs", "class Broken\n{\n    int\n}\n"), &["Broken.cs", "CS"])
