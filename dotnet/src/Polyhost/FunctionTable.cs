@@ -9,7 +9,9 @@ namespace Polyhost;
 internal static class FunctionTable
 {
     private static readonly object s_lock = new();
-    private static readonly Stack<int> s_free = new();
+
+    // The last first.
+    private static readonly List<int> s_free = [];
     private static uint[] s_generations = [];
 
     // Replaced and not changed when it grows: a call reads it without a lock.
@@ -33,19 +35,21 @@ internal static class FunctionTable
     {
         lock (s_lock)
         {
-            if (!s_free.TryPop(out var place))
+            if (s_free.Count == 0)
             {
-                place = s_generations.Length;
-                var size = Math.Max(16, place * 2);
+                var count = s_generations.Length;
+                var size = Math.Max(16, count * 2);
                 Array.Resize(ref s_generations, size);
                 var functions = s_functions;
                 Array.Resize(ref functions, size);
                 Volatile.Write(ref s_functions, functions);
-                for (var free = size - 1; free > place; free--)
+                for (var free = size - 1; free >= count; free--)
                 {
-                    s_free.Push(free);
+                    s_free.Add(free);
                 }
             }
+            var place = s_free[^1];
+            s_free.RemoveAt(s_free.Count - 1);
             function.Id = (ulong)++s_generations[place] << 32 | (uint)place;
             Volatile.Write(ref s_functions[place], function);
         }
@@ -60,7 +64,7 @@ internal static class FunctionTable
             // A place whose generations are used up stays empty for ever.
             if (s_generations[place] != uint.MaxValue)
             {
-                s_free.Push(place);
+                s_free.Add(place);
             }
         }
     }

@@ -15,7 +15,7 @@ internal sealed unsafe class Module
     private static readonly ConcurrentDictionary<ulong, Module> s_open = new();
 
     /// <summary>Modules that are closed, but may still be held by something.</summary>
-    private static readonly ConcurrentDictionary<ulong, (WeakReference Context, string[] Holders)> s_closed = new();
+    private static readonly ConcurrentDictionary<ulong, Closed> s_closed = new();
     private static ulong s_lastId;
 
     private readonly List<nint> _memory = [];
@@ -86,9 +86,10 @@ internal sealed unsafe class Module
 
     // Not inlined, so that no temporary of it stays alive in the frame of the caller.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static (WeakReference Context, string[] Holders) Abandon(ref Module module)
+    private static Closed Abandon(ref Module module)
     {
-        var closed = (new WeakReference(module._context, trackResurrection: true), module._context?.Holders() ?? []);
+        var context = new WeakReference(module._context, trackResurrection: true);
+        var closed = new Closed(context, module._context?.Holders() ?? []);
         module.Release();
         module = null!;
         return closed;
@@ -217,4 +218,7 @@ internal sealed unsafe class Module
         _memory.Add((nint)memory);
         return memory;
     }
+
+    /// <summary>What is known of a module that is closed.</summary>
+    private sealed record Closed(WeakReference Context, string[] Holders);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -90,7 +91,7 @@ public static unsafe class Shim
             }
             if (length > int.MaxValue)
             {
-                throw new BoundaryException(ErrorKind.Exhausted, $"a request of {length} bytes is more than .NET can hold in one span (2 GiB)");
+                throw TooLarge(length);
             }
             function.Handler(new ReadOnlySpan<byte>(input, (int)length), new Output(output, call));
             return 0;
@@ -100,6 +101,11 @@ public static unsafe class Shim
             return Error.Report(call, e);
         }
     }
+
+    // Out of line: what formats the text would have a place in the frame of every call, and be cleared there.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static BoundaryException TooLarge(nuint length) =>
+        new(ErrorKind.Exhausted, $"a request of {length} bytes is more than .NET can hold in one span (2 GiB)");
 
     [UnmanagedCallersOnly]
     private static void Cancel(ulong id)
