@@ -7,12 +7,10 @@ mod subjects;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use polyhost::native::function;
 use polyhost::{
-    CallContext, CancelToken, Code, Error, ErrorKind, Export, Function, LoadOptions, Method, Module, Output, Runtime,
-    Services,
+    CallContext, CancelToken, Code, Error, ErrorKind, Export, LoadOptions, Method, Module, Output, Runtime, Services,
 };
 use polyhost_proto::conformance::v1::misbehave_request::Deed;
 use polyhost_proto::conformance::v1::{
