@@ -16,6 +16,7 @@ local GUARDED = {
     coroutine = { "resume" },
 }
 
+-- stylua: ignore
 local ALLOWED = {
     bit = true,
     math = true,
@@ -28,6 +29,7 @@ local ALLOWED = {
     table = { "concat", "foreach", "foreachi", "getn", "insert", "maxn", "move", "remove", "sort" },
 }
 
+-- stylua: ignore
 local GLOBALS = {
     "_G", "_VERSION", "assert", "collectgarbage", "error", "getfenv", "getmetatable", "ipairs", "next", "pairs",
     "pcall", "rawequal", "rawget", "rawset", "select", "setfenv", "setmetatable", "tonumber", "tostring", "type",

@@ -164,6 +164,12 @@ pub(crate) fn started_elsewhere() -> Error {
 }
 
 #[cold]
+pub(crate) fn failed_before() -> Error {
+    let message = "CPython failed to start in this process before, and can't be started again; start a new process";
+    Error::new(ErrorKind::Closed, message)
+}
+
+#[cold]
 pub(crate) fn started_otherwise(differences: &[String]) -> Error {
     let message = format!(
         "CPython runs in this process already, with another configuration: {}; it starts once, so start it with one configuration everywhere",

@@ -47,7 +47,7 @@ impl CpythonFunction {
             // We wait for it.
             let _ = sender.send(outcome);
         };
-        let open = Open::new(done, self.explain(cx), None);
+        let open = Open::new(done, self.explain(cx), output.limit(), None);
         let ticket = event_loop.ticket(&self.entry, cx.clone(), Bytes::copy_from_slice(input), open)?;
         event_loop.start_here(ticket);
         let outcome = outcome.recv();
@@ -66,7 +66,7 @@ impl CpythonFunction {
         let done = move |outcome: Result<Vec<u8>>| {
             answer.send(outcome.map(Bytes::from).map_err(|error| error.operation(operation)));
         };
-        let open = Open::new(done, self.explain(&cx), Some(suspended));
+        let open = Open::new(done, self.explain(&cx), Output::DEFAULT_LIMIT, Some(suspended));
         let ticket = event_loop.ticket(&self.entry, cx, input, open)?;
         event_loop.send(ticket);
         let operation = self.operation();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use polyhost_bridge::{
     CancelReason, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result,
@@ -34,6 +34,11 @@ pub(crate) struct Helpers {
     pub(crate) current_call: Object,
     /// Makes the event loop of a module. Imported when it is first called: asyncio takes long to import.
     pub(crate) event_loop: Object,
+    /// Hide the loop of a thread from a call that is nested in it, and show it again.
+    pub(crate) put_aside: Object,
+    pub(crate) take_back: Object,
+    /// `asyncio.CancelledError`, once there is an event loop.
+    cancelled_error: OnceLock<Object>,
 }
 
 impl Helpers {
@@ -53,7 +58,22 @@ impl Helpers {
             wrap_call: get("_call", "wrap")?,
             current_call: get("_call", "current_call")?,
             event_loop: get("_module", "event_loop")?,
+            put_aside: get("_module", "put_aside")?,
+            take_back: get("_module", "take_back")?,
+            cancelled_error: OnceLock::new(),
         })
+    }
+
+    /// What stops a task. There are none before the first event loop.
+    pub(crate) fn cancelled_error(&self) -> &Object {
+        self.cancelled_error.get().unwrap_or(&self.cancelled)
+    }
+
+    /// Finds what event loops need of asyncio.
+    pub(crate) fn find_asyncio(&self, py: Python<'_>) -> PyResult<()> {
+        let class = py.import("asyncio")?.getattr("CancelledError")?;
+        let _ = self.cancelled_error.set(Object::new(class));
+        Ok(())
     }
 
     /// The class that stops a call for this reason.
@@ -177,16 +197,19 @@ impl Loaded {
     }
 
     /// Lets go of the module, whose calls have all ended, and tells what else holds it.
-    pub(crate) fn release(&self) -> Result<Vec<String>> {
+    fn release(&self, grace: Duration) -> Result<Vec<String>> {
         let interpreter = self.guest.interpreter;
         let released = self.released.swap(true, Ordering::Relaxed);
-        if !released {
-            self.stop_event_loop();
+        if let Some(event_loop) = self.event_loop.get() {
+            if !released {
+                event_loop.stop();
+            }
+            if !event_loop.wait(grace) {
+                return Ok(vec!["its event loop still runs a task that does not end when it is cancelled".to_owned()]);
+            }
         }
         interpreter.with(|py| {
-            if !released {
-                self.entries.iter().for_each(|entry| entry.clear(py));
-            }
+            self.entries.iter().for_each(|entry| entry.clear(py));
             let Some(tree) = &self.tree else { return Ok(Vec::new()) };
             let held = interpreter.helpers().unload.bind(py).call1((tree.bind(py),));
             held.and_then(|held| held.extract()).map_err(|e| error::in_host_code(py, &e))
@@ -236,6 +259,7 @@ impl Module for CpythonModule {
     }
 
     fn unload(&self, grace: Duration) -> UnloadVerdict {
+        let end = Instant::now().checked_add(grace);
         let guest = &self.0.guest;
         guest.lifecycle.close();
         let mut what = Vec::new();
@@ -248,8 +272,10 @@ impl Module for CpythonModule {
             what.push("a call on this very thread is still inside".to_owned());
         }
         if what.is_empty() {
-            match self.0.release() {
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            match self.0.release(left) {
                 Ok(held) => what = held,
+                // Python has ended, and everything with it.
                 Err(error) if error.kind() == ErrorKind::Closed => {}
                 Err(error) => what.push(format!("unloading it failed: {error}")),
             }

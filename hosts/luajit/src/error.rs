@@ -51,6 +51,14 @@ fn out_of_memory(limit: usize) -> Error {
     Error::new(ErrorKind::Exhausted, format!("the Lua VM is out of memory{limit}"))
 }
 
+#[cold]
+pub(crate) fn too_small(limit: usize, needed: usize) -> Error {
+    let message = format!(
+        "a Lua VM needs {needed} bytes before it has loaded anything; the limit is {limit}, raise the option memory_limit"
+    );
+    Error::new(ErrorKind::Exhausted, message)
+}
+
 /// What a call failed with, for its caller.
 #[cold]
 pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, failed: Failed) -> Error {
@@ -86,6 +94,7 @@ pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, faile
 
 /// What a module's text failed with while it was loaded.
 #[cold]
+#[expect(clippy::boxed_local, reason = "it comes boxed from where it was raised")]
 pub(crate) fn in_load(file: &str, memory_limit: usize, mut raised: Box<Raised>) -> Error {
     if raised.guest.frames.is_empty() {
         // A syntax error has no frames; its place is in the message.

@@ -43,6 +43,7 @@ impl LuaFunction {
         vm.enter(
             self.number,
             cx,
+            input.len(),
             |stack| {
                 let push = || Ok(message::push(stack, request, input));
                 boundary::enter(push)?.map_err(|failure| failure.decoding(request.name()))

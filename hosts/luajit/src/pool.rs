@@ -39,7 +39,7 @@ struct Place {
 /// Thread ids are even.
 const WAITED: u64 = 1;
 /// No thread's id.
-const RETIRED: u64 = u64::MAX & !WAITED;
+const RETIRED: u64 = !WAITED;
 
 struct Waiter {
     thread: u64,

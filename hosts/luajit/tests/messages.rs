@@ -37,6 +37,7 @@ fn unknown_fields(message: &DynamicMessage) -> Vec<UnknownField> {
 }
 
 /// Whether it differs from itself.
+#[expect(clippy::eq_op, reason = "a NaN in any depth is what differs from itself")]
 fn has_nan(message: &DynamicMessage) -> bool {
     message.fields().any(|(_, value)| value != value)
 }

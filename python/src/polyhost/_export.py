@@ -98,18 +98,20 @@ def _parameters(each: Export) -> tuple[str | None, bool]:
 def _is_async(function: Any) -> bool:
     import inspect
 
-    call = getattr(function, "__call__", None)  # noqa: B004
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(_defined(function))
+
+
+def _defined(function: Any) -> Any:
+    """The `def` behind whatever can be called: a partial, a method, an object with `__call__`."""
+    function = getattr(function, "func", function)
+    if not hasattr(function, "__annotations__") or isinstance(function, type):
+        function = getattr(type(function), "__call__", function)  # noqa: B004
+    return getattr(function, "__func__", function)
 
 
 def _annotation(each: Export, parameter: str | None) -> Any:
-    function = each.function
-    function = getattr(function, "func", function)
-    annotations = getattr(function, "__annotations__", None)
-    if annotations is None:
-        call = getattr(function, "__call__", None)  # noqa: B004
-        annotations = getattr(call, "__annotations__", None) or {}
-    annotation = annotations.get(parameter)
+    function = _defined(each.function)
+    annotation = (getattr(function, "__annotations__", None) or {}).get(parameter)
     if not isinstance(annotation, str):
         return annotation
     # As `from __future__ import annotations` leaves them. Only these two are needed; others may

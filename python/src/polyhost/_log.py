@@ -74,14 +74,20 @@ def owner_of_frames() -> Any:
     return _module.nobody
 
 
+def plain(name: str) -> str:
+    """The name of a logger, without the number of its module's load."""
+    from polyhost import _module
+
+    return _module.plain(name)
+
+
 class HostHandler(logging.Handler):
     """Sends the records of `logging` to the host."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             level = min(max(record.levelno // 10 + 1, 1), 5)
-            target = record.name.partition("@")[0] if "@" in record.name else record.name
-            emit(level, target, self.format(record))
+            emit(level, plain(record.name), self.format(record))
         except Exception:
             self.handleError(record)
 

@@ -15,8 +15,7 @@ import selectors
 import sys
 import threading
 from asyncio import events, tasks
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from polyhost._call import current_call
@@ -84,8 +83,7 @@ class HostLoop(asyncio.SelectorEventLoop):
         callback, args, context = first[0]
         self._touched = False
         try:
-            # In the host, so that a call which is stopped is stopped there and nowhere else.
-            _native.step((context or contextvars.copy_context()).run, callback, *args)
+            (context or contextvars.copy_context()).run(callback, *args)
         except (SystemExit, KeyboardInterrupt):
             # asyncio lets these through, after it has told the task.
             pass
@@ -97,6 +95,36 @@ class HostLoop(asyncio.SelectorEventLoop):
 
 def _nothing() -> None:
     pass
+
+
+class Steps:
+    """A coroutine whose steps the host runs, so that one that does not end can be stopped."""
+
+    __slots__ = ("_coroutine", "_ticket")
+
+    def __init__(self, ticket: Any, coroutine: Any) -> None:
+        self._ticket = ticket
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        return _native.step(self._ticket, self._coroutine.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return _native.step(self._ticket, self._coroutine.throw, *error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        # What asyncio shows of a coroutine: its name, frame and code.
+        return getattr(self._coroutine, name)
+
+
+# A turn is given back soon where the loop goes on to wait. Where it has work, that comes first.
+_PATIENCE = 0.001
 
 
 class Loop:
@@ -135,15 +163,18 @@ class Loop:
         self._loop.close()
         self._turn.release()
 
-    def start(self, number: int, ticket: Any) -> bool:
-        """Starts a call on this thread. False where the loop is at work: send it by mail."""
-        with _aside() as outer:
-            if isinstance(outer, HostLoop):
-                # This thread does a loop's work and will wait for the call: waiting for another
-                # loop could wait for ever for ourselves.
+    def start(self, number: int, ticket: Any, alone: bool) -> bool:
+        """Starts a call on this thread. False where the loop is at work: send it by mail.
+
+        A thread that does the work of a loop and waits for the call runs it `alone`, on a loop
+        made for that: if it waited for another loop, that could be waiting for this one.
+        """
+        outer = put_aside()
+        try:
+            if alone:
                 self._start_alone(number, ticket)
                 return True
-            if not self._turn.acquire(False):
+            if not (self._turn.acquire(False) or self._turn.acquire(timeout=_PATIENCE)):
                 return False
             hooks = sys.get_asyncgen_hooks()
             try:
@@ -155,6 +186,8 @@ class Loop:
                 events._set_running_loop(None)
                 self._turn.release()
             return True
+        finally:
+            take_back(outer)
 
     def _start_alone(self, number: int, ticket: Any) -> None:
         """Runs a call to its end, on a loop of its own."""
@@ -184,7 +217,8 @@ class Loop:
         token = current_call.set(call)
         try:
             # The task takes a copy of the context.
-            task = start(lambda: self._task(number, coroutine, loop))
+            steps: Any = Steps(ticket, coroutine)
+            task = start(lambda: self._task(number, steps, loop))
         finally:
             current_call.reset(token)
         if task.done():
@@ -228,20 +262,21 @@ def _start(make_task: Callable[[], asyncio.Task[Any]]) -> asyncio.Task[Any]:
     return make_task()
 
 
-@contextmanager
-def _aside() -> Iterator[asyncio.AbstractEventLoop | None]:
-    """Puts aside the loop that runs on this thread, and the task it is at."""
+def put_aside() -> Any:
+    """Hides the loop that runs on this thread, and its task, from a call that is nested in them."""
     outer = events._get_running_loop()
     if outer is None:
-        yield None
-        return
+        return None
     # Since 3.14 a thread, and not a loop, has one current task.
     swap = getattr(tasks, "_swap_current_task", None)
     task = swap(outer, None) if swap is not None else None
     events._set_running_loop(None)
-    try:
-        yield outer
-    finally:
+    return outer, task, swap
+
+
+def take_back(aside: Any) -> None:
+    if aside is not None:
+        outer, task, swap = aside
         events._set_running_loop(outer)
         if swap is not None:
             swap(outer, task)

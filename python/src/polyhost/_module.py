@@ -112,21 +112,21 @@ class TextLoader:
     """Loads a module from source text."""
 
     def __init__(self, text: str, file: str) -> None:
-        self._text = text
+        self.text = text
         self._file = file
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        lines = self._text.splitlines(keepends=True)
-        # With no time of modification, so that nobody looks for a file.
-        linecache.cache[self._file] = (len(self._text), None, lines, self._file)
+        lines = self.text.splitlines(keepends=True)
+        # For Python's own tracebacks; without a time, so that nobody looks for a file.
+        linecache.cache[self._file] = (len(self.text), None, lines, self._file)
         module.__file__ = self._file
-        exec(compile(self._text, self._file, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(self.text, self._file, "exec", dont_inherit=True), module.__dict__)
 
     def get_source(self, name: str) -> str:
-        return self._text
+        return self.text
 
 
 def install() -> None:
@@ -164,6 +164,7 @@ def load(
     exports: list[_export.Export] = []
     token = _export.collected.set(exports)
     try:
+        _find(name)
         importlib.import_module(name)
         resolved = _export.resolve(exports)
         tree.functions = [_weak(each.function) for each in exports]
@@ -175,11 +176,38 @@ def load(
         _export.collected.reset(token)
 
 
+def _find(name: str) -> None:
+    """Finds a module in its package, importing that."""
+    parent, _, _ = name.rpartition(".")
+    if parent:
+        package = importlib.import_module(parent)
+        path = getattr(package, "__path__", None)
+        if path is None or PathFinder.find_spec(name, path) is None:
+            raise LoadError(f"there is {plain(parent)}, but no {plain(name)} in it")
+
+
+def plain(name: str) -> str:
+    """The name of a module as its author knows it."""
+    return ".".join(part.partition("@")[0] for part in name.split("."))
+
+
 def event_loop(mailbox: Any, descriptor: int) -> Any:
     """The event loop of a module; see _loop."""
     from polyhost._loop import Loop
 
     return Loop(mailbox, descriptor)
+
+
+def put_aside() -> Any:
+    from polyhost._loop import put_aside
+
+    return put_aside()
+
+
+def take_back(aside: Any) -> None:
+    from polyhost._loop import take_back
+
+    take_back(aside)
 
 
 def _from_path(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
@@ -215,20 +243,7 @@ def _from_name(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
     if own == top and top not in _SHARED:
         looked = ", ".join([*folders, *sys.path])
         raise LoadError(f"no module named {place}; looked in: {looked}")
-    name = own + place[len(top) :]
-    if not _exists(name):
-        raise LoadError(f"there is a package {top}, but no {place} in it")
-    return tree, name
-
-
-def _exists(name: str) -> bool:
-    """Whether a module is there, importing what it is in."""
-    parent, _, _ = name.rpartition(".")
-    if not parent:
-        return True
-    package = importlib.import_module(parent)
-    path = getattr(package, "__path__", None)
-    return path is not None and PathFinder.find_spec(name, path) is not None
+    return tree, own + place[len(top) :]
 
 
 def _from_text(place: str, text: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
@@ -297,12 +312,12 @@ def _held(thing: Any, left: list[Any]) -> str:
     name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", repr(thing))
     holders = [h for h in gc.get_referrers(thing) if h is not left and h is not sys._getframe(0)]
     kinds = sorted({_kind(holder) for holder in holders} - {"list_iterator"})
-    return f"{name.partition('@')[0]} is held by {', '.join(kinds) or 'a thread that runs it'}"
+    return f"{plain(name)} is held by {', '.join(kinds) or 'a thread that runs it'}"
 
 
 def _kind(holder: Any) -> str:
     if isinstance(holder, ModuleType):
-        return f"module {holder.__name__}"
+        return f"module {plain(holder.__name__)}"
     if isinstance(holder, dict) and isinstance(holder.get("__name__"), str):
-        return f"the namespace of {holder['__name__'].partition('@')[0]}"
+        return f"the namespace of {plain(holder['__name__'])}"
     return f"a {type(holder).__qualname__}"

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from polyhost._errors import Cancelled, ServiceError, StatusError
+from polyhost._module import plain
 
 Frame = tuple[str, str, int, str]
 Link = tuple[str, str, int, list[Frame]]
@@ -59,8 +60,7 @@ def type_name(kind: type) -> str:
     module = kind.__module__
     if module in ("builtins", "__main__"):
         return kind.__qualname__
-    # Modules of guests are numbered: see _module.
-    return ".".join(part.partition("@")[0] for part in module.split(".")) + "." + kind.__qualname__
+    return f"{plain(module)}.{kind.__qualname__}"
 
 
 def _message(error: BaseException) -> str:
@@ -112,9 +112,22 @@ def _frames(traceback: TracebackType | None) -> list[Frame]:
 def _frame(frame: Any, line: int | None) -> Frame:
     code = frame.f_code
     name = getattr(code, "co_qualname", code.co_name)
-    linecache.lazycache(code.co_filename, frame.f_globals)
-    text = linecache.getline(code.co_filename, line or 0, frame.f_globals)
-    return (name, code.co_filename, line or 0, text.strip())
+    return (
+        name,
+        code.co_filename,
+        line or 0,
+        _source_line(frame.f_globals, code.co_filename, line or 0),
+    )
+
+
+def _source_line(module_globals: Any, file: str, line: int) -> str:
+    # Texts may share a name; the loader knows its own.
+    text = getattr(module_globals.get("__loader__"), "text", None)
+    if isinstance(text, str):
+        lines = text.splitlines()
+        return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+    linecache.lazycache(file, module_globals)
+    return linecache.getline(file, line, module_globals).strip()
 
 
 def _is_machinery(file: str) -> bool:

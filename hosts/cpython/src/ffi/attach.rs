@@ -24,6 +24,8 @@ pub(super) struct Thread {
     pass: Cell<Pass>,
     /// The innermost call into Python on this thread; null outside of any.
     pub(super) record: Cell<*const Record<'static>>,
+    /// Whether it does the work of an event loop, which then waits for it.
+    pub(super) on_loop: Cell<bool>,
 }
 
 impl Thread {
@@ -36,7 +38,12 @@ impl Thread {
 
 thread_local! {
     static THREAD: Thread = const {
-        Thread { state: Cell::new(ptr::null_mut()), pass: Cell::new(Pass::NONE), record: Cell::new(ptr::null()) }
+        Thread {
+            state: Cell::new(ptr::null_mut()),
+            pass: Cell::new(Pass::NONE),
+            record: Cell::new(ptr::null()),
+            on_loop: Cell::new(false),
+        }
     };
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
@@ -47,7 +54,10 @@ struct Kept(*mut ffi::PyThreadState);
 impl Drop for Kept {
     fn drop(&mut self) {
         THREAD.with(|thread| thread.state.set(ptr::null_mut()));
-        if let Some(interpreter) = Interpreter::get() {
+        // The first thread ends with the process, which must not wait for the GIL.
+        // SAFETY: these have no conditions.
+        let first = unsafe { libc::gettid() == libc::getpid() };
+        if let (false, Some(interpreter)) = (first, Interpreter::get()) {
             // SAFETY: made on this thread, which makes no more calls: nobody is attached with it.
             unsafe { interpreter.delete_thread_state(self.0) };
         }

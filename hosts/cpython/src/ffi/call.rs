@@ -7,12 +7,13 @@ use polyhost_bridge::{CallContext, Error, Output, Result, boundary};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::attach::Attached;
+use super::attach::{self, Attached};
 use super::context;
+use super::event_loop::Aside;
 use super::interpreter::Interpreter;
 use super::object::{Local, Object};
 use super::record::{Guest, Record};
-use super::stop::Stop;
+use super::stop::{Stop, What};
 use crate::gate::Habit;
 
 /// An exported function with all that its calls need.
@@ -71,7 +72,7 @@ impl Entry {
         match cx.token() {
             None => self.call_watched(guest, cx, None, input, output, explain),
             Some(token) => {
-                let stop = Stop::watch(guest.interpreter, token);
+                let stop = Stop::watch(guest.interpreter, token, What::Call);
                 self.call_watched(guest, cx, Some(&stop), input, output, explain)
             }
         }
@@ -92,6 +93,7 @@ impl Entry {
         let record = Record::new(cx, guest, stop);
         let attached = Attached::enter_for(interpreter, &self.habit);
         let outcome = record.enter(|| {
+            let _aside = if attach::thread(|thread| thread.on_loop.get()) { Aside::new(interpreter) } else { None };
             let mut run = || self.run(interpreter, &record, input, &mut *output);
             let outcome = match stop {
                 None => run(),
@@ -175,11 +177,8 @@ impl Entry {
     /// # Safety
     /// This thread is attached.
     pub(super) unsafe fn write_borrowed(&self, reply: *mut ffi::PyObject, output: &mut Output) -> Result<(), Raw> {
-        // SAFETY: attached, by contract; the reference is a new one.
-        unsafe {
-            let reply = Local::own(ffi::Py_NewRef(reply)).ok_or(Raw::Raised)?;
-            self.write(&reply, output)
-        }
+        // SAFETY: attached, by contract.
+        unsafe { self.write(&Local::share(reply), output) }
     }
 
     /// Writes a reply.

@@ -166,7 +166,7 @@ unsafe extern "C" fn remaining(this: *mut ffi::PyObject, _: *mut ffi::PyObject) 
     unsafe {
         match context(this).remaining() {
             Some(time) => ffi::PyFloat_FromDouble(time.as_secs_f64()),
-            None => ffi::Py_NewRef(ffi::Py_None()),
+            None => Local::share(ffi::Py_None()).into_ptr(),
         }
     }
 }

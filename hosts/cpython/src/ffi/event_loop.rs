@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use std::io::{PipeReader, PipeWriter, Write as _};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use polyhost_bridge::cancel::Subscription;
 use polyhost_bridge::{Bytes, CallContext, Error, ErrorKind, Output, Result, Suspended, boundary};
@@ -15,11 +16,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::attach::Attached;
-use super::call::{Entry, Failure};
+use super::call::{Entry, Failure, call_1};
+use super::interpreter::Interpreter;
 use super::native::{arguments, capsule, guarded};
 use super::object::{Local, Object};
 use super::record::{self, Guest, Record};
-use super::stop::Stop;
+use super::stop::{Stop, What};
 use super::{attach, context};
 use crate::error;
 
@@ -32,6 +34,14 @@ pub(crate) struct EventLoop {
     mailbox: Arc<Mailbox>,
     /// The guest package's `Loop`, once its thread has made it.
     python: Arc<OnceLock<Object>>,
+    end: Arc<End>,
+}
+
+/// Whether the thread of a loop has ended.
+#[derive(Default)]
+struct End {
+    reached: Mutex<bool>,
+    changed: Condvar,
 }
 
 /// What is sent to a loop by who is not in Python.
@@ -64,6 +74,8 @@ pub(crate) struct Ticket {
     cx: CallContext,
     input: Bytes,
     mailbox: Arc<Mailbox>,
+    /// What can stop a step that does not end. Dropped outside of Python, when the call is over.
+    stop: Mutex<Option<Arc<Stop>>>,
     open: Mutex<Option<Open>>,
 }
 
@@ -72,6 +84,8 @@ pub(crate) struct Open {
     /// Takes the outcome, outside of Python.
     pub(crate) done: Box<dyn FnOnce(Result<Vec<u8>>) + Send>,
     pub(crate) explain: Explain,
+    /// The most bytes of a reply.
+    pub(crate) limit: usize,
     /// Keeps the module loaded where no thread waits for the call.
     pub(crate) suspended: Option<Suspended>,
     cancel: Option<Subscription>,
@@ -83,9 +97,10 @@ impl Open {
     pub(crate) fn new(
         done: impl FnOnce(Result<Vec<u8>>) + Send + 'static,
         explain: Explain,
+        limit: usize,
         suspended: Option<Suspended>,
     ) -> Open {
-        Open { done: Box::new(done), explain, suspended, cancel: None }
+        Open { done: Box::new(done), explain, limit, suspended, cancel: None }
     }
 }
 
@@ -95,14 +110,18 @@ impl EventLoop {
         let failed = |e| Error::new(ErrorKind::Exhausted, "no event loop can be started").caused_by(e);
         let (reader, wake) = std::io::pipe().map_err(failed)?;
         let mailbox = Arc::new(Mailbox { letters: Mutex::default(), calls: AtomicUsize::new(0), wake, reader });
-        let python = Arc::new(OnceLock::new());
+        let (python, end) = (Arc::new(OnceLock::new()), Arc::new(End::default()));
         let run = {
-            let (guest, mailbox, python) = (guest.clone(), mailbox.clone(), python.clone());
-            move || serve(&guest, &mailbox, &python)
+            let (guest, mailbox, python, end) = (guest.clone(), mailbox.clone(), python.clone(), end.clone());
+            move || {
+                serve(&guest, &mailbox, &python);
+                *end.reached.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                end.changed.notify_all();
+            }
         };
         let thread = std::thread::Builder::new().name("polyhost-python-loop".into()).stack_size(8 << 20);
         thread.spawn(run).map_err(failed)?;
-        Ok(EventLoop { guest: guest.clone(), mailbox, python })
+        Ok(EventLoop { guest: guest.clone(), mailbox, python, end })
     }
 
     /// A ticket for a call.
@@ -122,6 +141,7 @@ impl EventLoop {
             cx,
             input,
             mailbox: self.mailbox.clone(),
+            stop: Mutex::default(),
             open: Mutex::new(Some(open)),
         }))
     }
@@ -136,21 +156,20 @@ impl EventLoop {
     pub(crate) fn start_here(&self, ticket: Arc<Ticket>) {
         let Some(python) = self.python.get() else { return self.send(ticket) };
         let guest = &self.guest;
-        let stop = ticket.cx.token().map(|token| Stop::watch(guest.interpreter, token));
         ticket.listen();
-        let record = Record::new(&ticket.cx, guest, stop.as_ref());
+        // Each step has a record of its own, which can be stopped.
+        let record = Record::new(&ticket.cx, guest, None);
         let attached = Attached::enter(guest.interpreter);
         let started = record.enter(|| {
-            let started = boundary::enter(|| {
+            boundary::enter(|| {
                 Ok(Python::attach(|py| {
                     let handle = ticket_handle(py, ticket.clone())?;
-                    python.bind(py).call_method1("start", (ticket.number, handle))?.extract::<bool>()
+                    let alone = attach::thread(|thread| thread.on_loop.replace(true));
+                    let started = python.bind(py).call_method1("start", (ticket.number, handle, alone));
+                    attach::thread(|thread| thread.on_loop.set(alone));
+                    started?.extract::<bool>()
                 }))
-            });
-            if let Some(stop) = &stop {
-                stop.end();
-            }
-            started
+            })
         });
         drop(attached);
         record.flush();
@@ -165,6 +184,13 @@ impl EventLoop {
     /// Has the loop cancel its tasks and end. Calls after this stay unanswered: the module is closed and drained before.
     pub(crate) fn stop(&self) {
         self.mailbox.post(Letter::Stop);
+    }
+
+    /// Waits until the loop has ended, after it was told to; false where it has not after `grace`.
+    pub(crate) fn wait(&self, grace: Duration) -> bool {
+        let reached = self.end.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = self.end.changed.wait_timeout_while(reached, grace, |reached| !*reached);
+        *wait.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -192,9 +218,11 @@ impl Mailbox {
 }
 
 impl Ticket {
-    /// Cancels the task when the call is cancelled.
+    /// Cancels the task when the call is cancelled, and stops a step of it that does not end.
     fn listen(&self) {
         let Some(token) = self.cx.token() else { return };
+        let stop = Stop::watch(self.guest.interpreter, token, What::Task);
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(stop));
         let (mailbox, number) = (Arc::downgrade(&self.mailbox), self.number);
         let subscription = token.on_cancel(move |_| {
             if let Some(mailbox) = mailbox.upgrade() {
@@ -205,6 +233,10 @@ impl Ticket {
         if let Some(open) = &mut *self.lock() {
             open.cancel = Some(subscription);
         }
+    }
+
+    fn stop(&self) -> Option<Arc<Stop>> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
@@ -218,7 +250,7 @@ impl Ticket {
     /// Ends the call, outside of Python.
     fn fail(&self, error: Error) {
         if let Some(open) = self.close() {
-            drop(open.cancel);
+            drop((open.cancel, self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()));
             (open.done)(Err(error));
         }
     }
@@ -226,8 +258,9 @@ impl Ticket {
     /// Ends the call. The caller is attached.
     fn end(&self, open: Open, outcome: Result<Vec<u8>>) {
         let Open { done, suspended, cancel, .. } = open;
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         record::out_of_python(self.guest.interpreter, move || {
-            drop(cancel);
+            drop((cancel, stop));
             let _ = boundary::enter(|| {
                 done(outcome);
                 Ok(())
@@ -256,14 +289,55 @@ impl Drop for Ticket {
     }
 }
 
+/// The event loop of this thread is hidden until this is dropped: from a call that is nested in one of its steps, and
+/// may run a loop of its own.
+pub(super) struct Aside {
+    interpreter: &'static Interpreter,
+    hidden: Local,
+}
+
+impl Aside {
+    /// The caller is attached until the value is dropped.
+    #[cold]
+    pub(super) fn new(interpreter: &'static Interpreter) -> Option<Aside> {
+        // SAFETY: attached, by contract.
+        unsafe {
+            let put_aside = interpreter.helpers().put_aside.as_ptr();
+            let hidden = Local::own(ffi::PyObject_CallObject(put_aside, std::ptr::null_mut()));
+            if hidden.is_none() {
+                ffi::PyErr_Clear();
+            }
+            hidden.map(|hidden| Aside { interpreter, hidden })
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // SAFETY: attached, as at the beginning. What is raised meanwhile is put back.
+        unsafe {
+            let (mut class, mut value, mut traceback) =
+                (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+            ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback);
+            let take_back = self.interpreter.helpers().take_back.as_ptr();
+            if call_1(take_back, self.hidden.as_ptr()).is_none() {
+                ffi::PyErr_Clear();
+            }
+            ffi::PyErr_Restore(class, value, traceback);
+        }
+    }
+}
+
 /// The life of a loop's thread.
 fn serve(guest: &Arc<Guest>, mailbox: &Arc<Mailbox>, python: &OnceLock<Object>) {
     let interpreter = guest.interpreter;
     let Ok(_inside) = interpreter.lifecycle.enter() else { return };
+    attach::thread(|thread| thread.on_loop.set(true));
     // Past the gate: it waits for I/O most of its time.
     let _attached = Attached::enter_past(interpreter);
     let outcome = boundary::enter(|| {
         let outcome = Python::attach(|py| -> PyResult<()> {
+            interpreter.helpers().find_asyncio(py)?;
             let handle = capsule(py, MAILBOX, mailbox.clone(), drop)?;
             let made = interpreter.helpers().event_loop.bind(py).call1((handle, mailbox.reader.as_raw_fd()))?;
             let _ = python.set(Object::new(made.clone()));
@@ -380,7 +454,7 @@ pub(super) unsafe extern "C" fn finish(
         };
         let Some(mut open) = ticket.close() else { return Ok(py.None().into_bound(py)) };
         let explain = std::mem::replace(&mut open.explain, Box::new(|_, _| unreachable!("explained once")));
-        let mut output = Output::new();
+        let mut output = Output::with_limit(open.limit);
         let outcome = if raised.is_none() {
             // SAFETY: attached, by `py`; the reply is kept by our caller.
             unsafe { ticket.entry.write_borrowed(reply.as_ptr(), &mut output) }.map_err(|raw| raw.explained(explain))
@@ -392,34 +466,38 @@ pub(super) unsafe extern "C" fn finish(
     })
 }
 
-/// `step(run, *args)`: calls `run`, and lets the innermost call of this thread be stopped meanwhile.
+/// `step(ticket, run, *args)`: runs a step of a task, which can be stopped as long as it lasts.
 pub(super) unsafe extern "C" fn step(
     _: *mut ffi::PyObject,
     list: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: Python has called us, attached.
-    let list = unsafe { arguments(list, count) };
-    let Some((run, rest)) = list.split_first() else {
-        // SAFETY: attached.
-        unsafe { ffi::PyErr_SetString(ffi::PyExc_TypeError, c"step() takes a function".as_ptr()) };
-        return std::ptr::null_mut();
-    };
-    record::current(|record| {
-        let stop = record.and_then(|record| Some((record, record.stop?)));
-        if let Some((record, stop)) = stop {
-            stop.begin();
-            if let Some(reason) = record.cx.cancelled() {
-                // Whoever asked came before `begin`, and left it to us.
-                stop.send_here(record.guest.interpreter, reason);
-            }
+    // SAFETY: Python has called us, attached; it keeps the arguments until we return.
+    let (ticket, run, rest) = unsafe {
+        let &[ticket, run, ref rest @ ..] = arguments(list, count) else {
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, c"step() takes a ticket and a function".as_ptr());
+            return std::ptr::null_mut();
+        };
+        let ticket = ffi::PyCapsule_GetPointer(ticket, TICKET.as_ptr()).cast::<Arc<Ticket>>();
+        if ticket.is_null() {
+            return std::ptr::null_mut();
         }
-        // SAFETY: attached; Python keeps the arguments until we return.
-        let result = unsafe { ffi::PyObject_Vectorcall(*run, rest.as_ptr(), rest.len(), std::ptr::null_mut()) };
-        if let Some((_, stop)) = stop {
-            // No bytecode runs between the call's last and this: nothing meant for it is raised later.
+        (&*ticket, run, rest)
+    };
+    let stop = ticket.stop();
+    let record = Record::new(&ticket.cx, &ticket.guest, stop.as_deref());
+    let result = record.enter(|| {
+        if let Some(stop) = &stop {
+            stop.begin();
+        }
+        // SAFETY: as above.
+        let result = unsafe { ffi::PyObject_Vectorcall(run, rest.as_ptr(), rest.len(), std::ptr::null_mut()) };
+        if let Some(stop) = &stop {
+            // No bytecode runs between the step's last and this: nothing meant for it is raised later.
             stop.end();
         }
         result
-    })
+    });
+    record.flush_attached();
+    result
 }

@@ -85,7 +85,7 @@ impl Interpreter {
         let run = move || {
             let (main, jobs) = mpsc::channel();
             let started = initialize(&launch, main).and_then(|interpreter| {
-                let helpers = interpreter.with(|py| install(py))?;
+                let helpers = interpreter.with(install)?;
                 // Nobody else sets it: this runs once per process.
                 let _ = interpreter.helpers.set(helpers);
                 Ok(interpreter)
@@ -120,7 +120,10 @@ impl Interpreter {
     /// # Errors
     /// [`ErrorKind::Closed`] once Python was shut down; what `run` says.
     pub(crate) fn with<R>(&'static self, run: impl FnOnce(Python<'_>) -> Result<R>) -> Result<R> {
-        let _inside = self.lifecycle.enter().map_err(|_| error::shut_down())?;
+        let _inside = self.lifecycle.enter().map_err(|error| match error.kind() {
+            ErrorKind::Closed => error::shut_down(),
+            _ => error,
+        })?;
         let _attached = Attached::enter(self);
         // pyo3 counts its own attaches: without this one, what it drops would wait in its pool.
         Python::attach(run)
@@ -202,7 +205,10 @@ impl Interpreter {
                 Job::Run(run) => {
                     let _attached = Attached::enter(self);
                     // What guests' destructors do must not end this thread.
-                    let _ = boundary::enter(|| Python::attach(|py| Ok(run(py))));
+                    let _ = boundary::enter(|| {
+                        Python::attach(run);
+                        Ok(())
+                    });
                 }
                 Job::Drop(value) => {
                     let _ = boundary::enter(|| {
@@ -226,7 +232,7 @@ impl Interpreter {
 fn initialize(launch: &Launch, main: Sender<Job>) -> Result<&'static Interpreter> {
     // SAFETY: may be asked at any time.
     if unsafe { ffi::Py_IsInitialized() } != 0 {
-        return Err(error::started_elsewhere());
+        return Err(if INTERPRETER.get().is_some() { error::failed_before() } else { error::started_elsewhere() });
     }
     configure(launch).map_err(|status| error::not_started(&status, &launch.executable))?;
     // SAFETY: initialised just now on this thread, which is attached.
@@ -310,4 +316,21 @@ unsafe fn text(text: *const c_char) -> String {
     }
     // SAFETY: by contract.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_refused_with_both_named() {
+        assert!(check_version(BUILT_WITH).is_ok());
+        assert!(check_version(&format!("{BUILT_WITH}.1")).is_ok());
+        let error = check_version("3.11.999").expect_err("another");
+        assert_eq!(ErrorKind::Load, error.kind());
+        for part in [BUILT_WITH, "3.11.999", "rpath"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert!(check_version(&format!("{BUILT_WITH}0")).is_err());
+    }
 }

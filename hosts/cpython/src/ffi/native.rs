@@ -60,7 +60,7 @@ static FUNCTIONS: Method<10> = Method([
         c"write(stream, data, owner): prints to stdout (1) or stderr (2); False without an owner.",
     ),
     function(c"log", log, c"log(level, target, message, owner): logs a record; False without an owner."),
-    function(c"step", event_loop::step, c"step(run, *args): calls run, and lets the call be stopped meanwhile."),
+    function(c"step", event_loop::step, c"step(ticket, run, *args): runs a step of a task."),
     function(c"take", event_loop::take, c"take(mailbox): what came for an event loop."),
     function(c"begin", event_loop::begin, c"begin(ticket): the coroutine and the call, or None."),
     function(c"finish", event_loop::finish, c"finish(ticket, reply, error): ends a call."),
@@ -326,6 +326,6 @@ impl Object {
     /// This thread is attached, and `object` is one.
     pub(super) unsafe fn borrowed(object: *mut ffi::PyObject) -> Object {
         // SAFETY: by contract.
-        unsafe { Object::owned(ffi::Py_NewRef(object)) }
+        unsafe { Object::owned(Local::share(object).into_ptr()) }
     }
 }

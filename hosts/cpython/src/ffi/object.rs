@@ -23,6 +23,19 @@ impl Local {
         NonNull::new(object).map(Local)
     }
 
+    /// A new reference to an object that somebody else keeps.
+    ///
+    /// # Safety
+    /// This thread is attached until the value is dropped, and `object` is one.
+    #[inline]
+    pub(super) unsafe fn share(object: *mut ffi::PyObject) -> Local {
+        // SAFETY: by contract. `Py_NewRef` is newer than Python 3.9.
+        unsafe {
+            ffi::Py_INCREF(object);
+            Local(NonNull::new_unchecked(object))
+        }
+    }
+
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut ffi::PyObject {
         self.0.as_ptr()

@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use polyhost_bridge::{CallContext, Lifecycle, LogLevel, LogRecord, LogSink, Services};
+use pyo3::ffi;
 
 use super::attach;
 use super::interpreter::Interpreter;
@@ -77,12 +78,25 @@ impl<'a> Record<'a> {
     }
 }
 
+impl Record<'_> {
+    /// The same on a thread that is attached, with an exception set or not.
+    pub(super) fn flush_attached(&self) {
+        let Some(printed) = self.printed.take() else { return };
+        let (mut class, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: attached, by contract. The exception is put aside: the sink may come back into Python.
+        unsafe { ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback) };
+        out_of_python(self.guest.interpreter, || printed.flush(self.guest));
+        // SAFETY: attached again; the references are those from above.
+        unsafe { ffi::PyErr_Restore(class, value, traceback) };
+    }
+}
+
 /// Runs `run` as code of `guest`, outside of any call: while its module is loaded, say.
 pub(crate) fn within<R>(guest: &Arc<Guest>, run: impl FnOnce() -> R) -> R {
     let cx = CallContext::none();
     let record = Record::new(&cx, guest, None);
     let result = record.enter(run);
-    out_of_python(guest.interpreter, || record.flush());
+    record.flush_attached();
     result
 }
 

@@ -144,13 +144,14 @@ fn raised(py: Python<'_>, interpreter: &Interpreter, error: &Error, stopped: Opt
     let Some(reason) = stopped else {
         return exception(py, interpreter, error).map_or_else(|error| error, PyErr::from_value);
     };
-    // It is raised here, so it need not come a second time from outside.
-    record::current(|record| {
-        if let Some(stop) = record.and_then(|record| record.stop) {
+    let class = record::current(|record| match record.and_then(|record| record.stop) {
+        Some(stop) => {
+            // It is raised here, so it need not come a second time from outside.
             stop.take_back();
+            stop.class(interpreter, reason).bind(py)
         }
+        None => interpreter.helpers().stopped(reason).bind(py),
     });
-    let class = interpreter.helpers().stopped(reason).bind(py);
     class.call0().map_or_else(|error| error, PyErr::from_value)
 }
 

@@ -49,6 +49,7 @@ impl Vm {
         self.enter(
             number,
             cx,
+            input.len(),
             |stack| {
                 // SAFETY: room for what a call pushes was made; the memory limit is lifted; Lua copies the bytes.
                 unsafe { lua::lua_pushlstring_(stack.state(), input.as_ptr().cast(), input.len()) };
@@ -70,16 +71,20 @@ impl Vm {
         )
     }
 
-    /// Calls the handler of export `number`. `push` pushes the request, `take` reads the reply on top; both leave the
-    /// stack otherwise as it is when they succeed.
+    /// Calls the handler of export `number`. `push` pushes the request, which takes about `memory` bytes; `take` reads
+    /// the reply on top. Both leave the stack otherwise as it is when they succeed.
     #[inline]
     pub(crate) fn enter(
         &self,
         number: usize,
         cx: &CallContext,
+        memory: usize,
         push: impl FnOnce(&Stack<'_>) -> Result<(), Failed>,
         take: impl FnOnce(&Stack<'_>) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
+        if !self.has_memory(memory) {
+            return Err(Failed::Memory);
+        }
         // The main coroutine's stack holds the handler at 1, and room for more, while no call is inside.
         let (l, depth) = (self.current().get(), self.depth().get());
         let base = if depth == 0 { 1 } else { self.make_room(l)? };

@@ -29,6 +29,7 @@ pub(crate) struct Borrowed<'a> {
 }
 
 impl Instances {
+    #[expect(clippy::vec_box, reason = "Lua holds the address of its Vm")]
     pub(crate) fn new(vms: Vec<Box<Vm>>, patience: Duration) -> Instances {
         Instances { pool: Pool::new(vms.len(), patience), vms: vms.into_boxed_slice() }
     }

@@ -15,6 +15,10 @@ pub(super) struct Memory {
     /// Whether an allocation over the limit is refused: while guest code runs, and never while host code does, whose
     /// pushes must not raise.
     strict: Cell<bool>,
+    /// Whether one was refused since the last [`Memory::tidy`].
+    refused: Cell<bool>,
+    /// Whether more than half the limit was used at the last [`Memory::tidy`].
+    tight: Cell<bool>,
     inner: lua_Alloc,
     inner_state: *mut c_void,
 }
@@ -31,12 +35,16 @@ impl Memory {
             let used =
                 lua::lua_gc(l, lua::LUA_GCCOUNT, 0) as usize * 1024 + lua::lua_gc(l, lua::LUA_GCCOUNTB, 0) as usize;
             let inner = lua::lua_getallocf(l, &mut inner_state);
-            let memory =
-                Box::new(Memory { used: Cell::new(used), limit, strict: Cell::new(false), inner, inner_state });
+            let memory = Box::new(Memory {
+                tight: Cell::new(false),
+                used: Cell::new(used),
+                limit,
+                strict: Cell::new(false),
+                refused: Cell::new(false),
+                inner,
+                inner_state,
+            });
             lua::lua_setallocf(l, allocate, std::ptr::from_ref(&*memory).cast_mut().cast());
-            // LuaJIT collects nothing when an allocation is refused, so that garbage counts against the limit: a
-            // shorter pause keeps it at a quarter of what is alive.
-            lua::lua_gc(l, lua::LUA_GCSETPAUSE, 125);
             memory
         }
     }
@@ -61,6 +69,42 @@ impl Memory {
         self.used.get().saturating_add(more) > self.limit
     }
 
+    /// Sees to the garbage after guest code has run. LuaJIT collects nothing when an allocation is refused, so that
+    /// garbage counts against the limit.
+    ///
+    /// # Safety
+    /// `l` is the state this is attached to, and runs on this thread in host code.
+    #[inline]
+    pub(super) unsafe fn tidy(&self, l: *mut lua_State) {
+        let tight = self.used.get() > self.limit / 2;
+        if tight != self.tight.get() || self.refused.get() {
+            // SAFETY: the caller's promise.
+            unsafe { self.change_pace(l, tight) };
+        }
+    }
+
+    /// # Safety
+    /// As [`Memory::tidy`].
+    #[cold]
+    unsafe fn change_pace(&self, l: *mut lua_State, tight: bool) {
+        self.tight.set(tight);
+        // Up to half the limit the collector may wait until memory has doubled, as it does by default; beyond, garbage
+        // is kept at a quarter of what is alive.
+        let pause = if tight { 125 } else { 200 };
+        // SAFETY: the caller's promise; collecting raises nothing, as guests have no finalizers.
+        unsafe {
+            lua::lua_gc(l, lua::LUA_GCSETPAUSE, pause);
+            if self.refused.take() {
+                lua::lua_gc(l, lua::LUA_GCCOLLECT, 0);
+            }
+        }
+    }
+
+    /// How many bytes the state has.
+    pub(super) fn used(&self) -> usize {
+        self.used.get()
+    }
+
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
@@ -74,6 +118,7 @@ unsafe extern "C" fn allocate(state: *mut c_void, block: *mut c_void, old: usize
     let old = if block.is_null() { 0 } else { old };
     // A shrinking block is never refused: LuaJIT does not expect that.
     if new > old && memory.strict.get() && memory.is_over(new - old) {
+        memory.refused.set(true);
         return std::ptr::null_mut();
     }
     // SAFETY: LuaJIT's own allocator with its own state and block.

@@ -431,8 +431,9 @@ impl<'vm> Stack<'vm> {
         String::new()
     }
 
+    /// Callers push the table themselves, or have asked for its kind.
     fn expect_table(&self, at: i32) {
-        assert!(self.kind(at) == Kind::Table, "bridge bug: no table at {at}, please report");
+        debug_assert!(self.kind(at) == Kind::Table, "bridge bug: no table at {at}, please report");
     }
 
     /// Makes room for one value and for what a method puts beside it.

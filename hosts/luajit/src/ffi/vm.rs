@@ -11,7 +11,7 @@ use super::interrupt::Interrupts;
 use super::memory::Memory;
 use super::stack::Stack;
 use super::{c_stack, open, registry, traceback};
-use crate::error::Raised;
+use crate::error::{self, Raised};
 use crate::host::{Host, Loading, Service};
 
 /// A VM. Not for several threads at once: see [`super::Instances`].
@@ -83,7 +83,10 @@ impl Vm {
         });
         // SAFETY: a new state; the box does not move, and `Drop` closes the state before it goes.
         unsafe { open::libraries(l, &vm) }?;
-        Ok(vm)
+        match &vm.memory {
+            Some(memory) if !vm.has_memory(0) => Err(error::too_small(memory.limit(), memory.used())),
+            _ => Ok(vm),
+        }
     }
 
     /// Runs a module's text and gives what it exported. Each export's handler stays with the VM under its number.
@@ -123,6 +126,10 @@ impl Vm {
         // SAFETY: the caller's promise. Nothing in this frame is to be dropped.
         let status = unsafe { lua::lua_pcall(l, arguments, results, handler) };
         self.set_strict(before);
+        if let Some(memory) = &self.memory {
+            // SAFETY: our state, on this thread, between the guest's code and ours.
+            unsafe { memory.tidy(l) };
+        }
         status
     }
 
@@ -133,11 +140,6 @@ impl Vm {
         let stack = Stack::new(self, l);
         let raised = traceback::describe(&stack, frames, status);
         stack.pop(1);
-        if status == lua::LUA_ERRMEM {
-            // LuaJIT does not collect when an allocation is refused; without this the garbage keeps the VM failing.
-            // SAFETY: our state, outside of a protected call; no finalizer of a guest's exists that could raise.
-            unsafe { lua::lua_gc(l, lua::LUA_GCCOLLECT, 0) };
-        }
         Box::new(raised)
     }
 
@@ -149,6 +151,19 @@ impl Vm {
     /// The limit that `more` bytes would pass, where they would.
     pub(crate) fn over_limit(&self, more: usize) -> Option<usize> {
         self.memory.as_ref().filter(|memory| memory.is_over(more)).map(|memory| memory.limit())
+    }
+
+    /// Whether `more` bytes fit under the limit, after a collection if need be.
+    #[inline]
+    pub(super) fn has_memory(&self, more: usize) -> bool {
+        self.over_limit(more).is_none() || self.collect(more)
+    }
+
+    #[cold]
+    fn collect(&self, more: usize) -> bool {
+        // SAFETY: our state; no finalizer of a guest's exists that could raise.
+        unsafe { lua::lua_gc(self.current.get(), lua::LUA_GCCOLLECT, 0) };
+        self.over_limit(more).is_none()
     }
 
     pub(crate) fn host(&self) -> &Arc<Host> {

@@ -46,6 +46,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
+    #[expect(clippy::new_ret_no_self, reason = "it is made to be returned as an error")]
     fn new(what: impl Into<String>) -> Failure {
         Failure::Wrong(Wrong { path: String::new(), what: what.into() })
     }
