@@ -1,6 +1,7 @@
 //! CPython, once per process.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -85,8 +86,9 @@ fn install(py: Python<'_>, config: &CpythonConfig) -> PyResult<Helpers> {
     bootstrap.getattr("install")?.call1((sources, &native))?;
     py.import("sys")?.getattr("modules")?.del_item("polyhost_bootstrap")?;
     let interval = config.switch_interval.map(|interval| interval.as_secs_f64());
-    let folders: Vec<_> =
-        config.search_path.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
+    // As text: pyo3 makes a path a `pathlib.Path`, which `sys.path` does not understand.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
+    let folders: Vec<_> = config.search_path.iter().map(absolute).collect();
     let interpreter = Interpreter::get().expect("bridge bug: Python is set up before it has started, please report");
     let nobody = ffi::owner_handle(py, Arc::new(Guest::nobody(interpreter, config.log.clone())))?;
     py.import("polyhost._start")?.getattr("start")?.call1((folders, interval, nobody))?;
