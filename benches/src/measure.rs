@@ -153,10 +153,14 @@ pub fn throughput(
         Ok(())
     };
     std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads).map(|thread| scope.spawn({
-            let one = &one;
-            move || one(thread)
-        })).collect();
+        let handles: Vec<_> = (0..threads)
+            .map(|thread| {
+                scope.spawn({
+                    let one = &one;
+                    move || one(thread)
+                })
+            })
+            .collect();
         start.wait();
         let started = Instant::now();
         std::thread::sleep(slice);

@@ -19,7 +19,10 @@ pub const NAMES: &[(&str, &str)] = &[
     ("start.luajit", "ms from nothing to the first answer of LuaJIT, in a new process"),
     ("echo.clr", "a 128 B echo through Arc<dyn Function> against the hand-written floor (id table and try)"),
     ("echo.cpython", "a 128 B echo through Arc<dyn Function> against the hand-written floor (kept state, vectorcall)"),
-    ("echo.luajit", "a 128 B echo through Arc<dyn Function> against the hand-written floor (rawgeti, pushlstring, pcall)"),
+    (
+        "echo.luajit",
+        "a 128 B echo through Arc<dyn Function> against the hand-written floor (rawgeti, pushlstring, pcall)",
+    ),
     ("allocations.clr", "host allocations per steady call on the byte path"),
     ("allocations.cpython", "host allocations per steady call on the byte path"),
     ("allocations.luajit", "host allocations per steady call on the byte path"),
@@ -101,7 +104,8 @@ impl Targets {
         let random = &mut self.random;
         let mut pair = [caller(&*echo, PAYLOAD, random), floor_caller(floor, random)];
         let rounds = Rounds::run(self.plan, &mut pair, random).map_err(|e| e.to_string())?;
-        let detail = format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
+        let detail =
+            format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
         Ok((rounds.ratio(0, 1, random), detail))
     }
 
