@@ -4,15 +4,16 @@ use std::path::Path;
 
 #[test]
 fn bindings_match_the_header() {
-    if let Err(reason) = libclang() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if let Err(reason) = libclang(root) {
         assert!(std::env::var_os("POLYHOST_REQUIRE").is_none(), "{reason}");
         eprintln!("skipped: {reason}");
         return;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let checked_in = root.join("src/abi/bindings.rs");
     let fresh = bindgen::Builder::default()
         .header(root.join("include/polyhost.h").to_str().expect("a UTF-8 path"))
+        .clang_args(builtin_headers())
         .allowlist_item("[Pp]olyhost.*|POLYHOST_.*")
         .blocklist_function("polyhost_.*")
         .prepend_enum_name(false)
@@ -34,10 +35,27 @@ fn bindings_match_the_header() {
     );
 }
 
-/// bindgen panics where it finds no libclang; the reason is wanted as text.
-fn libclang() -> Result<(), String> {
+/// Makes bindgen find a libclang: the machine's, or the one that `make setup` puts into the Python environment.
+fn libclang(root: &Path) -> Result<(), String> {
+    let unpacked = root.join("../.venv/lib");
+    let pythons = std::fs::read_dir(unpacked).into_iter().flatten().flatten();
+    let mut folders = pythons.map(|python| python.path().join("site-packages/clang/native"));
+    if std::env::var_os("LIBCLANG_PATH").is_none()
+        && let Some(folder) = folders.find(|folder| folder.is_dir())
+    {
+        // SAFETY: the only test of this program, and nothing else reads the environment meanwhile.
+        unsafe { std::env::set_var("LIBCLANG_PATH", folder) };
+    }
+    // bindgen panics where it finds none; the reason is wanted as text.
     let outcome = std::panic::catch_unwind(|| drop(bindgen::clang_version()));
     outcome.map_err(|_| {
         "bindgen finds no libclang: install libclang-dev, or set LIBCLANG_PATH to the folder of libclang.so".to_owned()
     })
+}
+
+/// Where the C compiler has its own headers: a libclang without its clang brings none.
+fn builtin_headers() -> Vec<String> {
+    let output = std::process::Command::new("cc").arg("-print-file-name=include").output();
+    let Ok(output) = output else { return Vec::new() };
+    vec!["-isystem".into(), String::from_utf8_lossy(&output.stdout).trim().to_owned()]
 }
