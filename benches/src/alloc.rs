@@ -7,14 +7,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 /// The system's allocator with a counter for each thread.
-pub struct Counting;
+pub(crate) struct Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Allocations and reallocations of this thread so far.
-pub fn count() -> u64 {
+pub(crate) fn count() -> u64 {
     COUNT.get()
 }
 

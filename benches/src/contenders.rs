@@ -14,7 +14,7 @@ const ASSEMBLY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/Be
 ///
 /// # Errors
 /// What the host says.
-pub fn load(registry: &Registry, scheme: &str, instances: usize) -> Result<Arc<dyn Module>> {
+pub(crate) fn load(registry: &Registry, scheme: &str, instances: usize) -> Result<Arc<dyn Module>> {
     let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
     let source = match scheme {
         "py" => text("bench_guest.py", PYTHON),
@@ -25,12 +25,12 @@ pub fn load(registry: &Registry, scheme: &str, instances: usize) -> Result<Arc<d
 }
 
 /// The export that returns its request, in every guest.
-pub const ECHO: &str = "bench/Echo";
+pub(crate) const ECHO: &str = "bench/Echo";
 
 /// Loads the guest of a runtime and finds its echo.
 ///
 /// # Errors
 /// What the host says.
-pub fn echo(registry: &Registry, scheme: &str) -> Result<Arc<dyn Function>> {
+pub(crate) fn echo(registry: &Registry, scheme: &str) -> Result<Arc<dyn Function>> {
     load(registry, scheme, 1)?.function(ECHO)
 }

@@ -7,13 +7,13 @@ use polyhost::{CallContext, Error, ErrorKind, Function, Output, Registry, Result
 use crate::contenders;
 
 /// A call by hand: the request, and where the reply goes; returns how many bytes that are.
-pub type Floor = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;
+pub(crate) type Floor = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;
 
 /// The floor of a runtime that has been started; `echo` is an export of it.
 ///
 /// # Errors
 /// What the host says.
-pub fn of(registry: &Registry, scheme: &str, echo: &Arc<dyn Function>) -> Result<Floor> {
+pub(crate) fn of(registry: &Registry, scheme: &str, echo: &Arc<dyn Function>) -> Result<Floor> {
     match scheme {
         "clr" => clr(registry),
         "py" => cpython(),

@@ -10,34 +10,35 @@ use crate::stats::Estimate;
 
 /// How long and how often to measure.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Rounds that count.
-    pub rounds: usize,
+    pub(crate) rounds: usize,
     /// How long each contender runs within a round, at least.
-    pub slice: Duration,
+    pub(crate) slice: Duration,
     /// How long each contender runs before the first round.
-    pub warm_up: Duration,
+    pub(crate) warm_up: Duration,
 }
 
 impl Plan {
     /// 41 rounds of 10 ms after 300 ms of warm-up: tiered compilation has settled by then.
-    pub const STANDARD: Plan =
+    pub(crate) const STANDARD: Plan =
         Plan { rounds: 41, slice: Duration::from_millis(10), warm_up: Duration::from_millis(300) };
     /// Enough to see that everything runs.
-    pub const QUICK: Plan = Plan { rounds: 9, slice: Duration::from_millis(2), warm_up: Duration::from_millis(50) };
+    pub(crate) const QUICK: Plan =
+        Plan { rounds: 9, slice: Duration::from_millis(2), warm_up: Duration::from_millis(50) };
 }
 
 /// Something that can be called `n` times in a row.
-pub type Contender<'a> = Box<dyn FnMut(u64) -> Result<()> + 'a>;
+pub(crate) type Contender<'a> = Box<dyn FnMut(u64) -> Result<()> + 'a>;
 
 /// Nanoseconds a call, for each contender and each round.
-pub struct Rounds {
+pub(crate) struct Rounds {
     samples: Vec<Vec<f64>>,
 }
 
 impl Rounds {
     /// Runs all contenders in turn, in another order each round, so that what slows the machine slows all alike.
-    pub fn run(plan: Plan, contenders: &mut [Contender<'_>], random: &mut fastrand::Rng) -> Result<Rounds> {
+    pub(crate) fn run(plan: Plan, contenders: &mut [Contender<'_>], random: &mut fastrand::Rng) -> Result<Rounds> {
         let mut batches = Vec::new();
         for contender in contenders.iter_mut() {
             batches.push(warm_up(plan, contender)?);
@@ -56,12 +57,12 @@ impl Rounds {
     }
 
     /// Nanoseconds a call of one contender.
-    pub fn nanos(&self, contender: usize, random: &mut fastrand::Rng) -> Estimate {
+    pub(crate) fn nanos(&self, contender: usize, random: &mut fastrand::Rng) -> Estimate {
         Estimate::median_of(&self.samples[contender], random)
     }
 
     /// One contender against another, round by round: what both suffered in a round cancels out.
-    pub fn ratio(&self, contender: usize, against: usize, random: &mut fastrand::Rng) -> Estimate {
+    pub(crate) fn ratio(&self, contender: usize, against: usize, random: &mut fastrand::Rng) -> Estimate {
         let pairs = self.samples[contender].iter().zip(&self.samples[against]);
         let ratios: Vec<f64> = pairs.map(|(a, b)| a / b).collect();
         Estimate::median_of(&ratios, random)
@@ -87,20 +88,20 @@ fn warm_up(plan: Plan, contender: &mut Contender<'_>) -> Result<u64> {
 
 /// Payloads of one size that differ from call to call: an unchanging string would be interned once and flatter
 /// LuaJIT threefold.
-pub struct Payloads {
+pub(crate) struct Payloads {
     bytes: Vec<Vec<u8>>,
     next: usize,
 }
 
 impl Payloads {
     /// So many payloads of `size` bytes of text.
-    pub fn new(size: usize, random: &mut fastrand::Rng) -> Payloads {
+    pub(crate) fn new(size: usize, random: &mut fastrand::Rng) -> Payloads {
         let bytes = (0..1024).map(|_| (0..size).map(|_| random.alphanumeric() as u8).collect()).collect();
         Payloads { bytes, next: 0 }
     }
 
     /// The next one. A counter is written into it, so that it equals none before it.
-    pub fn next(&mut self) -> &[u8] {
+    pub(crate) fn next(&mut self) -> &[u8] {
         self.next += 1;
         let at = self.next % self.bytes.len();
         let counter = (self.next as u64).to_le_bytes();
@@ -112,7 +113,7 @@ impl Payloads {
 }
 
 /// Calls a function `n` times with differing payloads and checks each length.
-pub fn caller<'a>(function: &'a dyn Function, size: usize, random: &mut fastrand::Rng) -> Contender<'a> {
+pub(crate) fn caller<'a>(function: &'a dyn Function, size: usize, random: &mut fastrand::Rng) -> Contender<'a> {
     let mut payloads = Payloads::new(size, random);
     let mut output = Output::new();
     let cx = CallContext::none();
@@ -128,7 +129,7 @@ pub fn caller<'a>(function: &'a dyn Function, size: usize, random: &mut fastrand
 }
 
 /// Calls a second by `threads` callers of `call`, each with its own payloads, for `slice`.
-pub fn throughput(
+pub(crate) fn throughput(
     threads: usize,
     slice: Duration,
     seed: u64,

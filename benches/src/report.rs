@@ -8,26 +8,26 @@ use crate::stats::{Estimate, Target, Verdict};
 
 /// One named check of the suite `targets`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// Such as `echo.clr`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What was measured, with its unit.
-    pub what: String,
+    pub(crate) what: String,
     /// What it should be.
-    pub target: Target,
+    pub(crate) target: Target,
     /// What it is; absent where it could not be measured.
-    pub measured: Option<Estimate>,
+    pub(crate) measured: Option<Estimate>,
     /// How the two compare; absent where it could not be measured.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
     /// Why it could not be measured.
-    pub skipped: Option<String>,
+    pub(crate) skipped: Option<String>,
     /// The numbers behind the ratio.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 impl Check {
     /// A check that was measured.
-    pub fn measured(
+    pub(crate) fn measured(
         name: &'static str,
         what: impl Into<String>,
         target: Target,
@@ -46,7 +46,12 @@ impl Check {
     }
 
     /// A check that could not be measured.
-    pub fn skipped(name: &'static str, what: impl Into<String>, target: Target, reason: impl Into<String>) -> Check {
+    pub(crate) fn skipped(
+        name: &'static str,
+        what: impl Into<String>,
+        target: Target,
+        reason: impl Into<String>,
+    ) -> Check {
         Check {
             name,
             what: what.into(),
@@ -59,7 +64,7 @@ impl Check {
     }
 
     /// One line for a terminal.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut line = format!("{:<24} {:<12} target {:<8}", self.name, self.outcome(), show_target(self.target));
         if let Some(Estimate { value, low, high }) = self.measured {
             let _ = write!(line, " measured {} [{}, {}]", show(value), show(low), show(high));
@@ -95,7 +100,7 @@ fn show_target(target: Target) -> String {
 }
 
 /// Three significant digits, without an exponent.
-pub fn show(value: f64) -> String {
+pub(crate) fn show(value: f64) -> String {
     match value.abs() {
         _ if value.fract() == 0.0 && value.abs() < 1e6 => format!("{value:.0}"),
         a if a >= 100.0 => format!("{value:.0}"),
@@ -106,39 +111,39 @@ pub fn show(value: f64) -> String {
 
 /// Everything a run found out, as it is written to a file.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The version of this format.
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// The suite that ran.
-    pub suite: &'static str,
+    pub(crate) suite: &'static str,
     /// Fewer and shorter rounds than the numbers need; good for trying out only.
-    pub quick: bool,
+    pub(crate) quick: bool,
     /// The seed of the payloads, the order of rounds and the intervals.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Where it ran.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// Names and versions of the runtimes that started.
-    pub runtimes: Vec<String>,
+    pub(crate) runtimes: Vec<String>,
     /// The checks.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// What the numbers depend on. No host name: a result may be published.
 #[derive(Debug, Serialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The processor's name.
-    pub cpu: String,
+    pub(crate) cpu: String,
     /// Processors this process may use.
-    pub cores: usize,
+    pub(crate) cores: usize,
     /// The kernel's release.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// Load average over the last minute before the run.
-    pub load: String,
+    pub(crate) load: String,
 }
 
 impl Machine {
     /// Reads it from /proc.
-    pub fn read() -> Machine {
+    pub(crate) fn read() -> Machine {
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = file("/proc/cpuinfo");
         let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

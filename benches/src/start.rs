@@ -11,7 +11,7 @@ use crate::contenders;
 ///
 /// # Errors
 /// What the host says.
-pub fn once(scheme: &str) -> polyhost::Result<Duration> {
+pub(crate) fn once(scheme: &str) -> polyhost::Result<Duration> {
     let started = Instant::now();
     let registry = polyhost::registry();
     let echo = contenders::echo(&registry, scheme)?;
@@ -25,7 +25,7 @@ pub fn once(scheme: &str) -> polyhost::Result<Duration> {
 ///
 /// # Errors
 /// The last line that a process printed, where one failed.
-pub fn in_processes(scheme: &str, times: usize) -> Result<Vec<f64>, String> {
+pub(crate) fn in_processes(scheme: &str, times: usize) -> Result<Vec<f64>, String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     (0..times)
         .map(|_| {

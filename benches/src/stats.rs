@@ -6,13 +6,13 @@ use serde::Serialize;
 
 /// An estimate with the interval that holds the true value in 95 % of all runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// The median of the samples.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The lower end of the 95 % interval.
-    pub low: f64,
+    pub(crate) low: f64,
     /// The upper end.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// Draws for each interval. Its ends move by less than a tenth of its width from run to run with so many.
@@ -23,7 +23,7 @@ impl Estimate {
     ///
     /// # Panics
     /// For no samples at all.
-    pub fn median_of(samples: &[f64], random: &mut fastrand::Rng) -> Estimate {
+    pub(crate) fn median_of(samples: &[f64], random: &mut fastrand::Rng) -> Estimate {
         assert!(!samples.is_empty(), "no samples");
         let mut drawn = vec![0.0; samples.len()];
         let mut medians: Vec<f64> = (0..DRAWS)
@@ -38,13 +38,13 @@ impl Estimate {
     }
 
     /// A number that has no spread.
-    pub fn exact(value: f64) -> Estimate {
+    pub(crate) fn exact(value: f64) -> Estimate {
         Estimate { value, low: value, high: value }
     }
 }
 
 /// The median; of an even number, the mean of the middle two. Sorts `samples`.
-pub fn median(samples: &mut [f64]) -> f64 {
+pub(crate) fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     let middle = samples.len() / 2;
     if samples.len() % 2 == 1 { samples[middle] } else { (samples[middle - 1] + samples[middle]) / 2.0 }
@@ -53,7 +53,7 @@ pub fn median(samples: &mut [f64]) -> f64 {
 /// What a target asks of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub(crate) enum Target {
     /// No more than this.
     AtMost(f64),
     /// No less than this.
@@ -63,7 +63,7 @@ pub enum Target {
 /// How a measured number stands to its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The whole interval is on the right side.
     Reached,
     /// The interval lies on both sides.
@@ -74,7 +74,7 @@ pub enum Verdict {
 
 impl Target {
     /// Compares an estimate with the target.
-    pub fn judge(self, estimate: Estimate) -> Verdict {
+    pub(crate) fn judge(self, estimate: Estimate) -> Verdict {
         let (best, worst) = match self {
             Target::AtMost(limit) => (estimate.low <= limit, estimate.high <= limit),
             Target::AtLeast(limit) => (estimate.high >= limit, estimate.low >= limit),

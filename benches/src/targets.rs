@@ -13,7 +13,7 @@ use crate::start;
 use crate::stats::{Estimate, Target};
 
 /// The checks and what each is about, in the order they run.
-pub const NAMES: &[(&str, &str)] = &[
+pub(crate) const NAMES: &[(&str, &str)] = &[
     ("start.clr", "ms from nothing to the first answer of .NET, in a new process"),
     ("start.cpython", "ms from nothing to the first answer of CPython, in a new process"),
     ("start.luajit", "ms from nothing to the first answer of LuaJIT, in a new process"),
@@ -36,7 +36,7 @@ const PAYLOAD: usize = 128;
 const CALLERS: usize = 8;
 
 /// Runs the suite.
-pub struct Targets {
+pub(crate) struct Targets {
     registry: Registry,
     plan: Plan,
     random: fastrand::Rng,
@@ -44,12 +44,12 @@ pub struct Targets {
 
 impl Targets {
     /// A suite that has started nothing as yet.
-    pub fn new(plan: Plan, seed: u64) -> Self {
+    pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         Targets { registry: polyhost::registry(), plan, random: fastrand::Rng::with_seed(seed) }
     }
 
     /// Runs the checks whose names begin with `only`, and hands each to `done` when it is.
-    pub fn run(&mut self, only: &str, done: &mut dyn FnMut(&Check)) -> Vec<Check> {
+    pub(crate) fn run(&mut self, only: &str, done: &mut dyn FnMut(&Check)) -> Vec<Check> {
         let chosen = NAMES.iter().filter(|(name, _)| name.starts_with(only));
         chosen
             .map(|(name, what)| {
@@ -61,7 +61,7 @@ impl Targets {
     }
 
     /// Names and versions of the runtimes that started.
-    pub fn runtimes(&self) -> Vec<String> {
+    pub(crate) fn runtimes(&self) -> Vec<String> {
         let show = |runtime: Arc<dyn polyhost::Runtime>| {
             let info = runtime.info();
             format!("{} {}", info.name, info.version)
