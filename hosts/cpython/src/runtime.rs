@@ -39,11 +39,11 @@ impl Cpython {
     /// an installation with many packages.
     ///
     /// # Errors
-    /// - [`ErrorKind::Config`] where there is no such interpreter or virtual environment, where something else has
+    /// - [`ErrorKind::Config`](polyhost_bridge::ErrorKind::Config) where there is no such interpreter or virtual environment, where something else has
     ///   started CPython before, or where it runs with another configuration: each difference is named.
-    /// - [`ErrorKind::Load`] where it does not start, or where the libpython that was found is not the one this
+    /// - [`ErrorKind::Load`](polyhost_bridge::ErrorKind::Load) where it does not start, or where the libpython that was found is not the one this
     ///   program was built with.
-    /// - [`ErrorKind::Closed`] after [`Runtime::shutdown`].
+    /// - [`ErrorKind::Closed`](polyhost_bridge::ErrorKind::Closed) after [`Runtime::shutdown`].
     pub fn start(config: &CpythonConfig) -> Result<Arc<dyn Runtime>> {
         let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cpython) = &*started {
