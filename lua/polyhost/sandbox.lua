@@ -7,6 +7,7 @@ local native, library, options, ffi = ...
 
 local guard, guard_handler = native.guard, native.guard_handler
 local concat, select, tostring, type, error, pcall = table.concat, select, tostring, type, error, pcall
+local debug_getinfo = debug.getinfo
 local load, wrap, xpcall, traceback = guard(load), coroutine.wrap, xpcall, debug.traceback
 
 -- Functions that call back into Lua from C: they use the thread's own stack, which LuaJIT does not watch.
@@ -242,7 +243,7 @@ local function split(value)
     return tonumber(bits / 0x100000000ULL), tonumber(bits % 0x100000000ULL), signed
 end
 
-local polyhost, Error, context = library(native, options)
+local polyhost, Error, context = library(native, options, debug_getinfo)
 loaded.polyhost = polyhost
 
 local interrupted = polyhost.status("CANCELLED", "the call was cancelled")

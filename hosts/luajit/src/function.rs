@@ -7,6 +7,7 @@ use polyhost_bridge::{CallContext, Export, Function, Output, Result, boundary};
 
 use crate::error;
 use crate::ffi::{Failed, Vm};
+use crate::host::Handler;
 use crate::message::{self, Schema};
 use crate::module::Loaded;
 
@@ -15,8 +16,7 @@ pub(crate) struct LuaFunction {
     module: Arc<Loaded>,
     /// Which export of the module it is.
     place: usize,
-    /// The handler's number in each VM.
-    number: usize,
+    handler: Handler,
     /// What it takes and returns; `None` for raw bytes.
     types: Option<(Arc<Schema>, Arc<Schema>)>,
 }
@@ -25,10 +25,10 @@ impl LuaFunction {
     pub(crate) fn new(
         module: Arc<Loaded>,
         place: usize,
-        number: usize,
+        handler: Handler,
         types: Option<(Arc<Schema>, Arc<Schema>)>,
     ) -> Self {
-        LuaFunction { module, place, number, types }
+        LuaFunction { module, place, handler, types }
     }
 
     /// Calls with the request as a table, and writes the table that the handler returns.
@@ -41,7 +41,7 @@ impl LuaFunction {
         output: &mut Output,
     ) -> Result<(), Failed> {
         vm.enter(
-            self.number,
+            self.handler,
             cx,
             input.len(),
             |stack| {
@@ -75,7 +75,7 @@ impl Function for LuaFunction {
         let vm = module.instances.borrow(self.place, module, cx)?;
         let before = output.len();
         let outcome = match &self.types {
-            None => vm.call(self.number, cx, input, output),
+            None => vm.call(self.handler, cx, input, output),
             Some(types) => self.call_typed(&vm, types, cx, input, output),
         };
         outcome.map_err(|failed| {

@@ -35,6 +35,16 @@ pub(crate) struct Exported {
     /// The guest wants bytes, whatever the types say.
     pub(crate) raw: bool,
     pub(crate) doc: Option<String>,
+    pub(crate) handler: Handler,
+}
+
+/// The handler of an export, in every VM of its module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handler {
+    /// Which one it is.
+    pub(crate) number: usize,
+    /// Whether it takes a second argument.
+    pub(crate) takes_context: bool,
 }
 
 /// A host service as a guest has found it.

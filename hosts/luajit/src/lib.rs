@@ -10,6 +10,7 @@ mod message;
 mod module;
 mod pool;
 mod runtime;
+mod threads;
 mod types;
 
 pub use config::LuaJitConfig;

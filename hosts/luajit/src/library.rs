@@ -10,14 +10,14 @@ use std::sync::Arc;
 use polyhost_bridge::{CallContext, Error, ErrorKind, LogLevel, Output};
 
 use crate::ffi::{Kind, MAX_STRING, Raise, Stack};
-use crate::host::{Exported, Host, Service};
+use crate::host::{Exported, Handler, Host, Service};
 use crate::message::{self, Schema};
 
 type Native = Result<i32, Raise>;
 
-/// `export(name, raw, handler, doc)`: registers an export while the module loads.
+/// `export(name, raw, handler, doc, takes_context)`: registers an export while the module loads.
 pub(crate) fn export(stack: &Stack<'_>) -> Native {
-    stack.set_top(4);
+    stack.set_top(5);
     let name = text(stack, 1, "the name of an export")?;
     check_name(&name)?;
     let vm = stack.vm();
@@ -30,7 +30,13 @@ pub(crate) fn export(stack: &Stack<'_>) -> Native {
         return Err(Raise::Text(format!("there is an export {name} already")));
     }
     vm.keep_handler(stack, 3, loading.exports.len());
-    loading.exports.push(Exported { name, raw: stack.truth(2), doc: stack.text(4) });
+    let number = loading.exports.len();
+    loading.exports.push(Exported {
+        name,
+        raw: stack.truth(2),
+        doc: stack.text(4),
+        handler: Handler { number, takes_context: stack.truth(5) },
+    });
     Ok(0)
 }
 

@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::error;
 use crate::ffi::{Instances, Vm};
 use crate::function::LuaFunction;
-use crate::host::{Exported, Host};
+use crate::host::{Exported, Handler, Host};
 use crate::message::Schema;
 use crate::pool::Names;
 use crate::types;
@@ -29,8 +29,8 @@ pub(crate) struct Loaded {
     pub(crate) exports: Vec<Export>,
     /// What each takes and returns; `None` for raw bytes.
     types: Vec<Types>,
-    /// The handler's number in each VM, for each export.
-    numbers: Vec<usize>,
+    /// Of each export.
+    handlers: Vec<Handler>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) instances: Instances,
     descriptors: Option<Vec<u8>>,
@@ -48,17 +48,15 @@ impl LuaModule {
         let mut vms = vec![first];
         for _ in 1..instances {
             let (vm, again) = open(&host, &script)?;
-            let names = |list: &[Exported]| list.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
-            if names(&again) != names(&exported) {
+            let same = |(a, b): (&Exported, &Exported)| a.name == b.name && a.handler == b.handler;
+            if again.len() != exported.len() || !exported.iter().zip(&again).all(same) {
                 return Err(instances_differ(&host.name));
             }
             vms.push(vm);
         }
-        // Handlers keep the numbers in which they were registered.
-        let mut numbers: Vec<_> = (0..exported.len()).collect();
-        numbers.sort_by(|a, b| exported[*a].name.cmp(&exported[*b].name));
         exported.sort_by(|a, b| a.name.cmp(&b.name));
         let typed = exported.iter().map(|it| export(&host, it)).collect::<Result<Vec<_>>>()?;
+        let handlers = exported.iter().map(|it| it.handler).collect();
         let (exports, types) = typed.into_iter().unzip();
         let descriptors = host.types().descriptors();
         let instances = Instances::new(vms, wait);
@@ -66,7 +64,7 @@ impl LuaModule {
             host,
             exports,
             types,
-            numbers,
+            handlers,
             lifecycle: Arc::default(),
             instances,
             descriptors,
@@ -137,7 +135,7 @@ impl Module for LuaModule {
             Some(place) => Ok(Arc::new(LuaFunction::new(
                 self.0.clone(),
                 place,
-                self.0.numbers[place],
+                self.0.handlers[place],
                 self.0.types[place].clone(),
             ))),
             None => Err(no_such_export(self.name(), self.exports(), name)),

@@ -6,7 +6,7 @@
 //! the next VM that is left. The others sleep.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use polyhost_bridge::{CallContext, CancelReason, Error, Result};
 
 use crate::error;
+use crate::threads::{self, me};
 
 /// The places of a module's VMs, by index. It knows nothing of the VMs themselves.
 pub(crate) struct Pool {
@@ -70,7 +71,6 @@ pub(crate) struct Lease<'a> {
 }
 
 thread_local! {
-    static ME: Cell<u64> = const { Cell::new(0) };
     /// The pool and the place this thread used last.
     static LAST: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
 }
@@ -251,8 +251,7 @@ impl Pool {
 
     #[cold]
     fn in_vain(&self, waiter: &Waiter, cancelled: Option<CancelReason>, names: &dyn Names) -> Error {
-        let threads = threads();
-        let thread = |id: u64| threads.get(&id).cloned().unwrap_or_else(|| "a thread that has ended".into());
+        let thread = |id: u64| threads::name(id).unwrap_or_else(|| "a thread that has ended".into());
         let holder = |place: &Place| {
             let call = names.name(place.call.load(Ordering::Relaxed));
             format!("{} in {call}", thread(place.owner.load(Ordering::Relaxed) & !WAITED))
@@ -339,43 +338,6 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("places", &self.places.len()).finish_non_exhaustive()
     }
-}
-
-/// The id of this thread: even, not 0, never used again.
-#[inline]
-fn me() -> u64 {
-    match ME.get() {
-        0 => introduce(),
-        me => me,
-    }
-}
-
-static THREADS: Mutex<BTreeMap<u64, String>> = Mutex::new(BTreeMap::new());
-
-fn threads() -> MutexGuard<'static, BTreeMap<u64, String>> {
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cold]
-fn introduce() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    struct Leave(u64);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            threads().remove(&self.0);
-        }
-    }
-    thread_local! {
-        static LEAVE: Cell<Option<Leave>> = const { Cell::new(None) };
-    }
-    let me = 2 * NEXT.fetch_add(1, Ordering::Relaxed);
-    ME.set(me);
-    let thread = std::thread::current();
-    let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), |name| format!("thread {name}"));
-    threads().insert(me, name);
-    // During a thread's last destructors its name stays behind; calls are refused by then anyway.
-    let _ = LEAVE.try_with(|leave| leave.set(Some(Leave(me))));
-    me
 }
 
 #[cfg(test)]

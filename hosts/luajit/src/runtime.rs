@@ -49,7 +49,7 @@ impl LuaJit {
     /// # Ok::<_, polyhost_bridge::Error>(())
     /// ```
     pub fn start(config: LuaJitConfig) -> Arc<LuaJit> {
-        let info = RuntimeInfo::new("lua", "LuaJIT", ffi::VERSION);
+        let info = RuntimeInfo::new("lua", "LuaJIT", ffi::version());
         Arc::new(LuaJit { info, config, state: Mutex::default() })
     }
 

@@ -145,6 +145,8 @@ fn load_takes_text_as_lua_does() {
 fn sixty_four_bit_integers_are_all_there_is_of_the_ffi() {
     check("type(1LL)", "cdata");
     check("getmetatable(1LL)", "ffi");
+    check("getmetatable(2i)", "ffi");
+    check("type((2i)[0]) .. type((2i).re)", "numbernumber");
     check("1LL + 2", "3LL");
     for expression in [
         "(1LL).x",

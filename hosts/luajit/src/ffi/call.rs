@@ -11,6 +11,7 @@ use super::registry;
 use super::stack::{Kind, MAX_STRING, Stack};
 use super::vm::Vm;
 use crate::error::Raised;
+use crate::host::Handler;
 
 /// Why a call gave no reply.
 pub(crate) enum Failed {
@@ -34,11 +35,11 @@ impl From<Error> for Failed {
 }
 
 impl Vm {
-    /// Calls the handler of export `number` with the bytes as a string, and appends the string it returns.
+    /// Calls a handler with the bytes as a string, and appends the string it returns.
     #[inline]
     pub(crate) fn call(
         &self,
-        number: usize,
+        handler: Handler,
         cx: &CallContext,
         input: &[u8],
         output: &mut Output,
@@ -47,7 +48,7 @@ impl Vm {
             return Err(too_large(input.len()).into());
         }
         self.enter(
-            number,
+            handler,
             cx,
             input.len(),
             |stack| {
@@ -71,12 +72,12 @@ impl Vm {
         )
     }
 
-    /// Calls the handler of export `number`. `push` pushes the request, which takes about `memory` bytes; `take` reads
+    /// Calls a handler. `push` pushes the request, which takes about `memory` bytes; `take` reads
     /// the reply on top. Both leave the stack otherwise as it is when they succeed.
     #[inline]
     pub(crate) fn enter(
         &self,
-        number: usize,
+        handler: Handler,
         cx: &CallContext,
         memory: usize,
         push: impl FnOnce(&Stack<'_>) -> Result<(), Failed>,
@@ -93,10 +94,10 @@ impl Vm {
         let outer_cx = self.cx_cell().replace(cx);
         let outer_start = self.start().replace(c_stack::here());
         // SAFETY: room for the handler and its two arguments; the registry holds what `open` and `load` put there.
-        unsafe { lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::EXPORTS + number as c_int) };
+        unsafe { lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::EXPORTS + handler.number as c_int) };
         let outcome = match push(&stack) {
             // SAFETY: as above: the function and its request are there.
-            Ok(()) => match unsafe { self.run(l, cx, base) } {
+            Ok(()) => match unsafe { self.run(l, cx, handler.takes_context, base) } {
                 Ok(()) => take(&stack),
                 Err(raised) => Err(Failed::Raised(raised)),
             },
@@ -110,33 +111,48 @@ impl Vm {
         outcome
     }
 
-    /// Runs the function and its request on top, with the context as the second argument.
+    /// Runs the function and its request on top, with the context as the second argument where it takes one.
     ///
     /// # Safety
     /// They are there, room for one more is, and the handler is at `handler`.
     #[inline]
-    unsafe fn run(&self, l: *mut lua_State, cx: &CallContext, handler: c_int) -> Result<(), Box<Raised>> {
-        // SAFETY: the caller's promise.
-        unsafe { lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::CONTEXT) };
+    unsafe fn run(
+        &self,
+        l: *mut lua_State,
+        cx: &CallContext,
+        context: bool,
+        handler: c_int,
+    ) -> Result<(), Box<Raised>> {
+        if context {
+            // SAFETY: the caller's promise.
+            unsafe { lua::lua_rawgeti_(l, lua::LUA_REGISTRYINDEX, registry::CONTEXT) };
+        }
+        let arguments = 1 + c_int::from(context);
         if cx.token().is_none() && self.watched().get() == 0 {
-            // SAFETY: a function and two arguments.
-            return match unsafe { self.protected(l, 2, 1, handler) } {
+            // SAFETY: a function and its arguments.
+            return match unsafe { self.protected(l, arguments, 1, handler) } {
                 lua::LUA_OK => Ok(()),
                 status => Err(self.raised(l, status)),
             };
         }
         // SAFETY: as above.
-        unsafe { self.run_watched(l, cx, handler) }
+        unsafe { self.run_watched(l, cx, arguments, handler) }
     }
 
     /// As `run`, where something may cancel the call, or the one it is nested in.
     ///
     /// # Safety
-    /// A function and two arguments are on top.
-    unsafe fn run_watched(&self, l: *mut lua_State, cx: &CallContext, handler: c_int) -> Result<(), Box<Raised>> {
+    /// A function and so many arguments are on top.
+    unsafe fn run_watched(
+        &self,
+        l: *mut lua_State,
+        cx: &CallContext,
+        arguments: c_int,
+        handler: c_int,
+    ) -> Result<(), Box<Raised>> {
         let run = || {
             // SAFETY: the caller's promise.
-            match unsafe { self.protected(l, 2, 1, handler) } {
+            match unsafe { self.protected(l, arguments, 1, handler) } {
                 lua::LUA_OK => Ok(()),
                 // Still watched: to show the error may run guest code.
                 status => Err(self.raised(l, status)),

@@ -77,7 +77,10 @@ impl Interrupts {
 
     /// Goes on with the call that [`Interrupts::suspend`] left.
     pub(super) fn resume(self: &Arc<Self>, outer: u64) {
-        let mut state = self.lock();
+        self.go_on(self.lock(), outer);
+    }
+
+    fn go_on(self: &Arc<Self>, mut state: MutexGuard<'_, State>, outer: u64) {
         state.release();
         state.current = outer;
         if state.cancelled.contains(&outer) {
@@ -144,8 +147,9 @@ impl Watch {
         // The listener is done, or never runs.
         drop(self.subscription);
         vm.watched().set(vm.watched().get() - 1);
-        vm.interrupts().lock().cancelled.retain(|id| *id != self.id);
-        vm.interrupts().resume(self.outer);
+        let mut state = vm.interrupts().lock();
+        state.cancelled.retain(|id| *id != self.id);
+        vm.interrupts().go_on(state, self.outer);
     }
 }
 

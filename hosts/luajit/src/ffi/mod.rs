@@ -32,6 +32,7 @@ mod natives;
 mod open;
 mod stack;
 mod traceback;
+mod version;
 mod vm;
 
 pub(crate) use call::Failed;
@@ -65,6 +66,4 @@ mod registry {
     /// The handler of export `n` is at `EXPORTS + n`.
     pub(super) const EXPORTS: c_int = 16;
 }
-
-/// As `jit.version` says it, without the name.
-pub(crate) const VERSION: &str = "2.1";
+pub(crate) use version::version;

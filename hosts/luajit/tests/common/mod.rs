@@ -67,3 +67,9 @@ pub fn conformance_with(options: LoadOptions) -> Arc<dyn Module> {
 pub fn load_proto(text: &str) -> Arc<dyn Module> {
     load_with(text, LoadOptions::new().option("proto_path", project("proto").display().to_string()))
 }
+
+/// The sample of the guest library.
+pub fn sample() -> Arc<dyn Module> {
+    let source = ModuleSource::Path(project("lua/samples/greeter/greeter.lua"));
+    lua().load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"))
+}

@@ -168,8 +168,8 @@ mod tests {
         assert_eq!(from_stanzas(stanzas, "trixie"), None);
         let lines = "# deb http://x/debian bookworm main\n\
                      deb [arch=amd64] https://other.example/linux/debian bookworm stable\n\
-                     deb [arch=amd64] http://mirror.example/ubuntu/ noble universe restricted main\n";
-        let entry = "[arch=amd64] http://mirror.example/ubuntu/ noble universe main";
+                     deb [arch=amd64] http://packages.example/ubuntu/ noble universe restricted main\n";
+        let entry = "[arch=amd64] http://packages.example/ubuntu/ noble universe main";
         assert_eq!(from_lines(lines, "noble").as_deref(), Some(entry));
         assert_eq!(from_lines(lines, "bookworm"), None);
     }
