@@ -419,6 +419,46 @@ async def g(data: bytes) -> bytes:
 }
 
 #[test]
+fn a_blocking_call_back_into_the_module_is_cancelled_where_it_waits() {
+    let late: Arc<std::sync::OnceLock<std::sync::Weak<dyn Module>>> = Arc::default();
+    let target = late.clone();
+    let mut services = Services::new();
+    let back = polyhost_native::function(Export::bytes("back"), move |cx, input, output| {
+        let module = target.get().and_then(std::sync::Weak::upgrade).expect("its caller holds it");
+        module.function("wait")?.call(cx, input, output)
+    });
+    services.add(back).expect("new");
+    let module = load_with(
+        "
+import asyncio
+from polyhost import export, service
+
+back = service('back')
+
+@export('wait')
+async def wait(data: bytes) -> bytes:
+    await asyncio.Event().wait()
+
+@export('outer')
+async def outer(data: bytes) -> bytes:
+    await asyncio.sleep(0)
+    return back(data)
+
+@export('first')
+async def first(data: bytes) -> bytes:
+    return back(data)
+",
+        &LoadOptions::new().services(services),
+    );
+    assert!(late.set(Arc::downgrade(&module)).is_ok());
+    for export in ["first", "outer"] {
+        let cx = CallContext::none().with_timeout(Duration::from_millis(20));
+        let error = call_in(&cx, &*module, export, b"").expect_err("waits for ever");
+        assert_eq!(ErrorKind::DeadlineExceeded, error.kind(), "{error:?}");
+    }
+}
+
+#[test]
 fn many_suspended_calls_need_no_thread_each() {
     let module = load(
         "

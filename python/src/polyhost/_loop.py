@@ -163,16 +163,17 @@ class Loop:
         self._loop.close()
         self._turn.release()
 
-    def start(self, number: int, ticket: Any, alone: bool) -> bool:
+    def start(self, number: int, ticket: Any, alone: int | None) -> bool:
         """Starts a call on this thread. False where the loop is at work: send it by mail.
 
         A thread that does the work of a loop and waits for the call runs it `alone`, on a loop
-        made for that: if it waited for another loop, that could be waiting for this one.
+        made for that: if it waited for another loop, that could be waiting for this one. What it
+        gives is a descriptor, from which a byte can be read when the call is cancelled.
         """
         outer = put_aside()
         try:
-            if alone:
-                self._start_alone(number, ticket)
+            if alone is not None:
+                self._start_alone(number, ticket, alone)
                 return True
             if not (self._turn.acquire(False) or self._turn.acquire(timeout=_PATIENCE)):
                 return False
@@ -189,11 +190,13 @@ class Loop:
         finally:
             take_back(outer)
 
-    def _start_alone(self, number: int, ticket: Any) -> None:
+    def _start_alone(self, number: int, ticket: Any, wake: int) -> None:
         """Runs a call to its end, on a loop of its own."""
         loop = asyncio.new_event_loop()
         try:
             task = self._begin(number, ticket, loop, _start)
+            if task is not None:
+                loop.add_reader(wake, _cancel, task, wake)
             while task is not None and number in self._tasks:
                 try:
                     loop.run_until_complete(asyncio.wait([task]))
@@ -255,6 +258,11 @@ class Loop:
             else:
                 # In the loop's own thread, which is the loop's place.
                 self._begin(number, ticket, self._loop, _start)
+
+
+def _cancel(task: asyncio.Task[Any], wake: int) -> None:
+    os.read(wake, 1)
+    task.cancel()
 
 
 def _start(make_task: Callable[[], asyncio.Task[Any]]) -> asyncio.Task[Any]:

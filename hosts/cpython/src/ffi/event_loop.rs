@@ -148,7 +148,7 @@ impl EventLoop {
 
     /// Sends a call to the loop.
     pub(crate) fn send(&self, ticket: Arc<Ticket>) {
-        ticket.listen();
+        ticket.listen(None);
         self.mailbox.post(Letter::Start(ticket));
     }
 
@@ -156,7 +156,15 @@ impl EventLoop {
     pub(crate) fn start_here(&self, ticket: Arc<Ticket>) {
         let Some(python) = self.python.get() else { return self.send(ticket) };
         let guest = &self.guest;
-        ticket.listen();
+        // The loop may be waiting for this thread, which is about to wait alone: no mail would be read.
+        let pipe = attach::thread(|thread| thread.on_loop.get()).then(std::io::pipe).transpose();
+        let alone = match pipe {
+            Ok(pipe) => pipe.map(Arc::new),
+            Err(e) => {
+                return ticket.fail(Error::new(ErrorKind::Exhausted, "no event loop can be started").caused_by(e));
+            }
+        };
+        ticket.listen(alone.clone());
         // Each step has a record of its own, which can be stopped.
         let record = Record::new(&ticket.cx, guest, None);
         let attached = Attached::enter(guest.interpreter);
@@ -164,9 +172,10 @@ impl EventLoop {
             boundary::enter(|| {
                 Ok(Python::attach(|py| {
                     let handle = ticket_handle(py, ticket.clone())?;
-                    let alone = attach::thread(|thread| thread.on_loop.replace(true));
-                    let started = python.bind(py).call_method1("start", (ticket.number, handle, alone));
-                    attach::thread(|thread| thread.on_loop.set(alone));
+                    let descriptor = alone.as_ref().map(|pipe| pipe.0.as_raw_fd());
+                    attach::thread(|thread| thread.on_loop.set(true));
+                    let started = python.bind(py).call_method1("start", (ticket.number, handle, descriptor));
+                    attach::thread(|thread| thread.on_loop.set(alone.is_some()));
                     started?.extract::<bool>()
                 }))
             })
@@ -218,15 +227,21 @@ impl Mailbox {
 }
 
 impl Ticket {
-    /// Cancels the task when the call is cancelled, and stops a step of it that does not end.
-    fn listen(&self) {
+    /// Cancels the task when the call is cancelled, by mail or by a byte to the thread that runs it `alone`, and stops a
+    /// step of it that does not end.
+    fn listen(&self, alone: Option<Arc<(PipeReader, PipeWriter)>>) {
         let Some(token) = self.cx.token() else { return };
         let stop = Stop::watch(self.guest.interpreter, token, What::Task);
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(stop));
         let (mailbox, number) = (Arc::downgrade(&self.mailbox), self.number);
-        let subscription = token.on_cancel(move |_| {
-            if let Some(mailbox) = mailbox.upgrade() {
-                mailbox.post(Letter::Cancel(number));
+        let subscription = token.on_cancel(move |_| match &alone {
+            Some(pipe) => {
+                let _ = (&pipe.1).write_all(b"!");
+            }
+            None => {
+                if let Some(mailbox) = mailbox.upgrade() {
+                    mailbox.post(Letter::Cancel(number));
+                }
             }
         });
         // Where the call is over already, it goes here and now.
