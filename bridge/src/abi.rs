@@ -217,7 +217,11 @@ fn failure(cx: &CallContext, status: PolyhostStatus, state: Option<Box<State>>) 
         None if code == Code::ResourceExhausted => {
             Error::new(ErrorKind::Exhausted, "the guest reached a limit, most likely that of the reply; raise it")
         }
-        None => Error::status(code, "the guest gave no reason"),
+        None => match (cx.cancelled(), code) {
+            // What it returns that hands on the status of `cancelled`.
+            (Some(reason), Code::Cancelled | Code::DeadlineExceeded) => reason.error(),
+            _ => Error::status(code, "the guest gave no reason"),
+        },
     };
     // A guest that noticed its cancellation says so in its own words; callers ask for the kind.
     match (cx.cancelled(), error.kind(), code) {

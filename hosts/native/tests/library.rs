@@ -114,12 +114,14 @@ fn a_waiting_guest_is_told_of_its_cancellation() {
     let cx = CallContext::none().with_deadline(Instant::now() + Duration::from_millis(5));
     let error = call(&*module, "raw/WaitForCancel", &cx, b"").expect_err("out of time");
     assert_eq!(ErrorKind::DeadlineExceeded, error.kind());
+    // It hands on what `cancelled` has told it, and nothing else.
+    assert_eq!("the deadline has passed", error.message());
 
     let (token, timer) = (CancelToken::new(), CancelToken::with_deadline(Instant::now() + Duration::from_millis(5)));
     let cx = CallContext::none().with_cancel(&token);
     let _subscription = timer.on_cancel(move |_| token.cancel());
     let error = call(&*module, "raw/WaitForCancel", &cx, b"").expect_err("cancelled");
-    assert_eq!(ErrorKind::Cancelled, error.kind());
+    assert_eq!((ErrorKind::Cancelled, "the call was cancelled"), (error.kind(), error.message()));
 
     let error = call(&*module, "raw/WaitForCancel", &CallContext::none(), b"").expect_err("would wait for ever");
     assert_eq!(Code::FailedPrecondition, error.code());
