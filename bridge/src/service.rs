@@ -107,7 +107,20 @@ impl Services {
 
 #[cold]
 fn failed(name: &str, cause: Error) -> Error {
-    Error::new(ErrorKind::Service, format!("host service {name} failed: {cause}")).caused_by(cause)
+    let told = origin(&cause).to_string();
+    Error::new(ErrorKind::Service, format!("host service {name} failed: {told}")).caused_by(cause)
+}
+
+/// The failure that an error is about: what a guest says of a service of its own that failed is all in that one's text.
+/// Told again at each level, a chain of guests would make a line that nobody reads; the causes have every level.
+fn origin(error: &Error) -> &Error {
+    let Some(inner) = error.inner_error() else { return error };
+    let repeats = |inner: &Error| error.message().contains(inner.message().lines().next().unwrap_or_default());
+    match (error.kind(), inner.kind()) {
+        (ErrorKind::Service, _) => origin(inner),
+        (_, ErrorKind::Service) if repeats(inner) => origin(inner),
+        _ => error,
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +148,21 @@ mod tests {
         let mut services = Services::new();
         services.add(Arc::new(Fails(Export::bytes("a/B")))).expect("the first of its name");
         services
+    }
+
+    #[test]
+    fn a_chain_of_services_tells_the_deepest_failure_once() {
+        let raised = |said: &str, inner: Error| Error::from_guest(crate::GuestError::new("E", said)).caused_by(inner);
+        let disk = failed("disk", Error::status(crate::error::Code::DataLoss, "sector 7\nof 9"));
+        let bank = failed("bank", raised(&disk.to_string(), disk).operation("call shop"));
+        let shop = failed("shop", raised(&bank.to_string(), bank));
+        assert_eq!("host service shop failed: DATA_LOSS: sector 7 …", shop.to_string());
+        let chain: Vec<_> = shop.chain().map(|error| error.to_string()).collect();
+        assert_eq!(6, chain.len(), "{chain:?}");
+        assert_eq!("host service disk failed: DATA_LOSS: sector 7 …", chain[4]);
+        // What says something of its own is not passed over.
+        let front = failed("front", raised("no sale", shop));
+        assert_eq!("host service front failed: E: no sale", front.to_string());
     }
 
     #[test]
