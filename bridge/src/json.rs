@@ -1,17 +1,24 @@
 //! Calls with JSON, for callers who have nothing but the module.
 
+mod order;
+
 use std::fmt;
 use std::sync::Arc;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
+};
+use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde_json::value::RawValue;
 
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::Function;
 use crate::module::Module;
 use crate::output::Output;
+use order::Ordered;
 
 /// A [`Function`] that takes and returns the proto3 JSON of its messages, by the descriptors of its module.
 pub struct JsonFunction {
@@ -99,7 +106,7 @@ pub fn encode(message: &MessageDescriptor, json: &str) -> Result<Vec<u8>> {
     Ok(message.encode_to_vec())
 }
 
-/// The proto3 JSON of a message's bytes, without spaces.
+/// The proto3 JSON of a message's bytes, without spaces: fields by number, entries of maps by key.
 ///
 /// # Errors
 /// [`ErrorKind::Decode`] where they are not that message.
@@ -115,16 +122,22 @@ pub fn decode_pretty(message: &MessageDescriptor, bytes: &[u8]) -> Result<String
     decode_with(message, bytes, PrettyFormatter::new())
 }
 
-fn decode_with(message: &MessageDescriptor, bytes: &[u8], formatter: impl Formatter) -> Result<String> {
-    let name = message.full_name();
-    let message = DynamicMessage::decode(message.clone(), bytes)
+fn decode_with(descriptor: &MessageDescriptor, bytes: &[u8], formatter: impl Formatter) -> Result<String> {
+    let name = descriptor.full_name();
+    let message = DynamicMessage::decode(descriptor.clone(), bytes)
         .map_err(|e| Error::new(ErrorKind::Decode, format!("the reply is not a {name}: {e}")).caused_by(e))?;
+    write(&message, formatter)
+        .map_err(|e| Error::new(ErrorKind::Encode, format!("the reply has no JSON: {e}")).caused_by(e))
+}
+
+fn write(message: &DynamicMessage, formatter: impl Formatter) -> serde_json::Result<String> {
+    let mut serializer = serde_json::Serializer::new(Vec::new());
+    message.serialize_with_options(&mut serializer, &SerializeOptions::new())?;
+    let text = serializer.into_inner();
+    let text: &RawValue = serde_json::from_slice(&text)?;
     let mut serializer = serde_json::Serializer::with_formatter(Vec::new(), formatter);
-    message
-        .serialize_with_options(&mut serializer, &SerializeOptions::new())
-        .map_err(|e| Error::new(ErrorKind::Encode, format!("the reply has no JSON: {e}")).caused_by(e))?;
-    String::from_utf8(serializer.into_inner())
-        .map_err(|e| Error::new(ErrorKind::Internal, "the JSON is no UTF-8").caused_by(e))
+    Ordered::message(text, &message.descriptor())?.serialize(&mut serializer)?;
+    String::from_utf8(serializer.into_inner()).map_err(serde::ser::Error::custom)
 }
 
 /// The descriptors that a module carries.
@@ -148,5 +161,29 @@ pub fn pool(module: &dyn Module) -> Result<DescriptorPool> {
 impl fmt::Debug for JsonFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("JsonFunction").field(&self.function).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_maps_are_sorted_and_fields_stay_by_number() {
+        const TEXT: &str = concat!(
+            r#"{"fFloat":0.1,"fMessage":{"mStringString":{"a":"1","b\"":"2","c":"3"}},"#,
+            r#""rMessage":[{"mInt32Int64":{"-3":"1","2":"2","10":"3"}}],"#,
+            r#""mStringMessage":{"x":{"mBoolBytes":{"false":"","true":"AA=="}},"y":{},"z":{}},"#,
+            r#""wStruct":{"a":[{"x":1.0,"y":null}],"b":{"x":"","y":true},"c":"z"}}"#,
+        );
+        let pool = DescriptorPool::decode(polyhost_proto::DESCRIPTORS).expect("our own descriptors");
+        let message = pool.get_message_by_name("conformance.v1.AllTypes").expect("a message of ours");
+        let bytes = encode(&message, TEXT).expect("it is one");
+        // The hash maps of each message that is decoded have an order of their own.
+        for _ in 0..20 {
+            assert_eq!(TEXT, decode(&message, &bytes).expect("has JSON"));
+        }
+        let pretty = decode_pretty(&message, &bytes).expect("has JSON");
+        assert!(pretty.contains("\n      \"a\": \"1\",\n      \"b\\\"\": \"2\","), "{pretty}");
     }
 }
