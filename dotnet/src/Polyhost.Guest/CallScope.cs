@@ -51,14 +51,33 @@ internal unsafe ref struct CallScope
         _context?.End();
     }
 
-    /// <summary>While this thread is in a service, it is in no call of this guest's; to be undone by
-    /// <see cref="Resume"/>.</summary>
-    internal static void* Suspend()
+    /// <summary>While this thread is in a service, it is in no call of this guest's, and nor are the tasks that another
+    /// guest starts there; to be undone by <see cref="Resume"/>.</summary>
+    internal static Suspended Suspend()
     {
-        var innermost = t_innermost;
+        var suspended = new Suspended(t_innermost, s_flowing.Value);
         t_innermost = null;
-        return innermost;
+        if (suspended.Flowing is not null)
+        {
+            s_flowing.Value = null;
+        }
+        return suspended;
     }
 
-    internal static void Resume(void* innermost) => t_innermost = innermost;
+    internal static void Resume(Suspended suspended)
+    {
+        t_innermost = suspended.Innermost;
+        if (suspended.Flowing is not null)
+        {
+            s_flowing.Value = suspended.Flowing;
+        }
+    }
+
+    /// <summary>The call that a thread is to come back to.</summary>
+    internal readonly ref struct Suspended(void* innermost, CallContext? flowing)
+    {
+        internal void* Innermost { get; } = innermost;
+
+        internal CallContext? Flowing { get; } = flowing;
+    }
 }

@@ -139,7 +139,15 @@ internal sealed class Exports(GuestModule module, Documentation documentation)
             throw new LoadException($"{Describe(method)} is exported, but {type} can't be made: it has no constructor "
                 + "without parameters; add one, or make the method static");
         }
-        return _instances[type] = constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, null, null);
+        try
+        {
+            return _instances[type] = constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, null, null);
+        }
+        catch (Exception e) when (!Loading.IsMissingAssembly(e))
+        {
+            // A file that the guest's own code did not find is none of the module's.
+            throw new LoadException($"the constructor of {type} failed: {e.GetType().FullName}: {e.Message}", Error.Guest(e, depth: 8), e);
+        }
     }
 
     private static string Describe(MethodInfo method)

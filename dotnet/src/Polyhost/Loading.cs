@@ -33,7 +33,7 @@ internal static class Loading
             FileNotFoundException { FileName: { } file } when file == module =>
                 new LoadException($"there is no file {file}", cause: cause),
             DirectoryNotFoundException => new LoadException($"there is no file {module}", cause: cause),
-            FileNotFoundException { FileName: { } name } when name.Contains(',') =>
+            FileNotFoundException { FileName: { } name } when IsMissingAssembly(cause) =>
                 new LoadException($"{module} needs {new AssemblyName(name).Name} {new AssemblyName(name).Version}, which is "
                     + $"neither in the framework nor in {looked}; build the module with "
                     + "<EnableDynamicLoading>true</EnableDynamicLoading>, or name a folder by the option references", cause: cause),
@@ -43,4 +43,8 @@ internal static class Loading
                 Error.Guest(cause, depth: 8), cause),
         };
     }
+
+    /// <summary>Whether an assembly was looked for, by its full name, and not found.</summary>
+    internal static bool IsMissingAssembly(Exception exception) =>
+        exception is FileNotFoundException { FileName: { } name } && name.Contains(", Version=", StringComparison.Ordinal);
 }

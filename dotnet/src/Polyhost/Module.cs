@@ -63,7 +63,11 @@ internal sealed unsafe class Module
     {
         if (s_open.TryRemove(id, out var module))
         {
-            s_closed[id] = Abandon(ref module);
+            var abandoned = Abandon(ref module);
+            if (held->Limit != 0)
+            {
+                s_closed[id] = abandoned;
+            }
         }
         if (held->Limit == 0 || !s_closed.TryGetValue(id, out var closed))
         {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{call, guest, load, start};
 use polyhost_bridge::{
-    CallContext, Error, ErrorKind, Function, LoadOptions, ModuleSource, Output, Runtime, UnloadVerdict,
+    CallContext, Error, ErrorKind, Function, LoadOptions, ModuleSource, Output, Runtime, Services, UnloadVerdict,
 };
 use tempfile::TempDir;
 
@@ -181,6 +181,61 @@ fn compile_errors_have_file_and_line() {
     let lines: Vec<_> = frames.iter().map(|frame| (Path::new(&frame.file).to_owned(), frame.line)).collect();
     let file: PathBuf = file.canonicalize().expect("is there");
     assert_eq!(vec![(file.clone(), 3), (file, 4)], lines);
+}
+
+#[test]
+fn a_constructor_that_fails_is_told_as_the_guests_own_failure() {
+    let runtime = runtime!();
+    // As .NET has it, each of these could be about the module's own file.
+    for (thrown, says) in [
+        ("new FileNotFoundException(\"no settings\", \"my.conf\")", "FileNotFoundException: no settings"),
+        ("new DirectoryNotFoundException(\"no folder\")", "DirectoryNotFoundException: no folder"),
+        ("new BadImageFormatException(\"no picture\")", "BadImageFormatException: no picture"),
+    ] {
+        let text = format!(
+            "class Guest {{ public Guest() => throw {thrown}; [Polyhost.Export(\"x\")] byte[] X(byte[] input) => input; }}"
+        );
+        let source = ModuleSource::Text { name: "constructed.cs".into(), text };
+        let error = refuses(&*runtime, &source, ErrorKind::Load, &["the constructor of Guest failed", says]);
+        let frames = &error.guest().expect("what was thrown").frames;
+        assert!(frames.iter().any(|frame| frame.function == "Guest..ctor" && frame.line == 1), "{frames:?}");
+    }
+}
+
+#[test]
+fn a_service_of_another_guest_does_not_see_the_callers_context() {
+    let runtime = runtime!();
+    let source = ModuleSource::Text {
+        name: "contexts.cs".into(),
+        text: r#"
+            using Polyhost;
+            static class Guest
+            {
+                [Export("outer")]
+                static async Task<byte[]> Outer(byte[] input, CallContext context)
+                {
+                    var first = context.Call("inner", input);
+                    await Task.Yield();
+                    var second = context.Call("inner", input);
+                    return CallContext.Current == context ? [.. first, .. second] : "lost"u8.ToArray();
+                }
+
+                [Export("inner")]
+                static void Inner(ReadOnlySpan<byte> input, Output output)
+                {
+                    var isSeen = CallContext.Current is not null || Task.Run(() => CallContext.Current).Result is not null;
+                    output.Write(isSeen ? "seen;"u8 : "none;"u8);
+                }
+            }
+            "#
+        .into(),
+    };
+    let load = |options| runtime.load(&source, &options).unwrap_or_else(|error| panic!("{error:?}"));
+    let inner = load(LoadOptions::new());
+    let mut services = Services::new();
+    services.add(inner.function("inner").expect("is exported")).expect("the first of its name");
+    let outer = load(LoadOptions::new().services(services));
+    assert_eq!("none;none;", String::from_utf8_lossy(&call(&*outer, "outer", b"").expect("replies")));
 }
 
 #[test]
