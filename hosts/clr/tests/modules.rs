@@ -203,6 +203,18 @@ fn a_constructor_that_fails_is_told_as_the_guests_own_failure() {
 }
 
 #[test]
+fn the_sources_of_the_examples_load_as_they_are() {
+    let runtime = runtime!();
+    let folder = guest().parent().expect("a folder").display().to_string();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    for file in ["hello/clr/GreeterGuest.cs", "middleware/clr/Middleware/MiddlewareGuest.cs"] {
+        let options = LoadOptions::new().option("references", &folder);
+        let loaded = runtime.load(&ModuleSource::Path(examples.join(file)), &options);
+        assert!(!loaded.unwrap_or_else(|error| panic!("{error:?}")).exports().is_empty(), "{file}");
+    }
+}
+
+#[test]
 fn a_service_of_another_guest_does_not_see_the_callers_context() {
     let runtime = runtime!();
     let source = ModuleSource::Text {

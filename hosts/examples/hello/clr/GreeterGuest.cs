@@ -1,3 +1,6 @@
+// These lines are for loading this file as it is: clr:GreeterGuest.cs
+// polyhost: source gen/*.cs
+// polyhost: reference Google.Protobuf.dll
 using Greeter.V1;
 using Polyhost;
 

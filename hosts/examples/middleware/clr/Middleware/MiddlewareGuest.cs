@@ -1,3 +1,6 @@
+// These lines are for loading this file as it is: clr:MiddlewareGuest.cs
+// polyhost: source gen/*.cs
+// polyhost: reference Google.Protobuf.dll
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
