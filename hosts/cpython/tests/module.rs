@@ -126,6 +126,30 @@ fn an_installed_package_can_be_loaded_by_name() {
 }
 
 #[test]
+fn a_package_without_init_can_be_loaded_by_name() {
+    let guest = "from polyhost import export\n@export('x')\ndef x(data: bytes) -> bytes: return __name__.encode()\n";
+    let folder = Folder::new("namespace", &[("company/guests/one.py", guest)]);
+    // As where it is installed: on the path of the interpreter, and not of the module alone.
+    let text = format!("import sys\nsys.path.append({:?})\n", folder.path());
+    load(&text);
+    let source = ModuleSource::Name("company.guests.one".into());
+    let (one, two) = (load_source(&source, &LoadOptions::new()), load_source(&source, &LoadOptions::new()));
+    assert_ne!(ask(&*one, "x", ""), ask(&*two, "x", ""));
+}
+
+#[test]
+fn a_file_may_have_dots_in_its_name() {
+    let guest = "from polyhost import export\n@export('x')\ndef x(data: bytes) -> bytes: return data\n";
+    let folder = Folder::new("dots", &[("my.guest.v1.py", guest), ("pack.v1/__init__.py", guest)]);
+    for name in ["my.guest.v1.py", "pack.v1"] {
+        let module = load_source(&ModuleSource::Path(folder.path().join(name)), &LoadOptions::new());
+        assert_eq!("hi", ask(&*module, "x", "hi"));
+    }
+    let text = ModuleSource::Text { name: "my.guest".into(), text: guest.into() };
+    assert_eq!("hi", ask(&*load_source(&text, &LoadOptions::new()), "x", "hi"));
+}
+
+#[test]
 fn exports_have_names_types_and_descriptions_in_order() {
     let module = load(
         "

@@ -71,7 +71,7 @@ class Tree:
         spec = PathFinder.find_spec(top, self.folders)
         if spec is None:
             return None
-        if spec.loader is None and PathFinder.find_spec(top) is not None:
+        if spec.loader is None and self.only is None and PathFinder.find_spec(top) is not None:
             # A folder such as `google` beside the guest must not hide the installed package.
             return None
         if isinstance(spec.loader, ExtensionFileLoader):
@@ -219,6 +219,7 @@ def _from_path(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
         init = os.path.join(place, "__init__.py")
         if not os.path.isfile(init):
             raise LoadError(f"{place} is no package: there is no __init__.py in it")
+        file = _top(file)
         tree = Tree(owner, [folder, *folders], frozenset([file]) if not folders else None)
         spec = ModuleSpec(file, SourceFileLoader(file, init), origin=init, is_package=True)
         spec.submodule_search_locations = [place]
@@ -226,6 +227,7 @@ def _from_path(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
     stem, extension = os.path.splitext(file)
     if extension != ".py":
         raise LoadError(f"{place} is no Python source: its name does not end in .py")
+    stem = _top(stem)
     tree = Tree(owner, [folder, *folders])
     spec = ModuleSpec(stem, SourceFileLoader(stem, place), origin=place)
     return tree, tree.claim(stem, spec)
@@ -247,10 +249,15 @@ def _from_name(place: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
 
 
 def _from_text(place: str, text: str, folders: list[str], owner: Any) -> tuple[Tree, str]:
-    stem = os.path.splitext(os.path.basename(place))[0] or "guest"
+    stem = _top(os.path.splitext(os.path.basename(place))[0]) or "guest"
     tree = Tree(owner, folders)
     loader: Any = TextLoader(text, place)
     return tree, tree.claim(stem, ModuleSpec(stem, loader, origin=place))
+
+
+def _top(stem: str) -> str:
+    """A name for the top of a tree: what is before a dot would be a package."""
+    return stem.replace(".", "_")
 
 
 def _renamed(spec: ModuleSpec, name: str) -> ModuleSpec:
