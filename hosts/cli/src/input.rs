@@ -73,7 +73,7 @@ impl Input {
     /// Stops at the limit: what never ends, such as /dev/zero, is a mistake.
     fn read_all(&self, name: &str, from: impl Read) -> Result<(String, Vec<u8>), Failure> {
         let mut bytes = Vec::new();
-        let read = from.take(self.limit as u64 + 1).read_to_end(&mut bytes);
+        let read = from.take((self.limit as u64).saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| Failure::io(format_args!("can't read {name}"), error))?;
         if bytes.len() > self.limit {
             let message = format!("{name} has more than {} bytes; raise --limit to take it", self.limit);

@@ -149,8 +149,17 @@ fn how_to_call(arguments: &Inspect, entry: &Entry) -> String {
         None if entry.input_type.is_none() => "bytes".to_owned(),
         None => return String::new(),
     };
-    let quoted = format!("'{}'", input.replace('\'', r"'\''"));
-    format!("\npolyhost call {} {} --input {quoted}\n", arguments.load.location, entry.name)
+    let (location, name, input) = (quoted(&arguments.load.location), quoted(&entry.name), quoted(&input));
+    format!("\npolyhost call {location} {name} --input {input}\n")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The JSON of a message with every field at its default.
@@ -159,4 +168,17 @@ fn skeleton(message: &MessageDescriptor) -> String {
     let options = SerializeOptions::new().skip_default_fields(false);
     let written = DynamicMessage::new(message.clone()).serialize_with_options(&mut serializer, &options);
     written.ok().and_then(|()| String::from_utf8(serializer.into_inner()).ok()).unwrap_or_else(|| "{}".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_or_expand_them() {
+        assert_eq!("lua:a/b.lua", quoted("lua:a/b.lua"));
+        assert_eq!("'lua:my guest.lua'", quoted("lua:my guest.lua"));
+        assert_eq!(r#"'{"a":"it'\''s"}'"#, quoted(r#"{"a":"it's"}"#));
+        assert_eq!("''", quoted(""));
+    }
 }

@@ -90,6 +90,7 @@ fn input_that_can_not_be_read_is_named() {
     add(&["--input-file", "hosts"]).fails(1, &["can't read hosts", "directory"]);
     add(&["--input", "@/dev/zero"]).fails(1, &["/dev/zero", "67108864", "--limit"]);
     add(&["--input", "@/dev/zero", "--limit", "1K"]).fails(1, &["more than 1024 bytes"]);
+    add(&["--input", "@/dev/null", "--limit", "18446744073709551615"]).fails(1, &["the input is empty"]);
 }
 
 #[test]
