@@ -128,7 +128,7 @@ impl ::prost::Name for Error {
 /// What guest code raised, in the guest's own terms.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GuestError {
-    /// The language's name of the type: `System.InvalidOperationException`, `builtins.ValueError`, `string`.
+    /// The language's name of the type: `System.InvalidOperationException`, `ValueError`, `string`.
     #[prost(string, tag = "1")]
     pub type_name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
