@@ -244,7 +244,7 @@ fn initialize(launch: &Launch, main: Sender<Job>) -> Result<&'static Interpreter
         main,
         threads: Mutex::new(Threads { alive: true, ended: false, leaving: 0 }),
         thread_left: Condvar::new(),
-        stopper: Stopper::new(),
+        stopper: Stopper::default(),
         helpers: OnceLock::new(),
     };
     attach::leave_first();

@@ -8,9 +8,9 @@
 //! A task of an event loop is cancelled by the loop, where it waits. Only where
 //! one step of it does not end is it stopped like this.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use polyhost_bridge::cancel::Subscription;
@@ -26,13 +26,16 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What can stop one call.
 pub(super) struct Stop {
+    interpreter: &'static Interpreter,
     shared: Arc<Shared>,
     /// Taken off the token when the call is over, with the GIL let go.
-    _subscription: Subscription,
+    subscription: Option<Subscription>,
 }
 
 struct Shared {
     what: What,
+    /// The stopper was told of it, and may have a request.
+    asked: AtomicBool,
     /// CPython's name of the thread that the call runs on. Under the GIL, as all that follows.
     thread: AtomicU64,
     phase: AtomicU8,
@@ -65,6 +68,7 @@ impl Stop {
     pub(super) fn watch(interpreter: &'static Interpreter, token: &CancelToken, what: What) -> Stop {
         let shared = Arc::new(Shared {
             what,
+            asked: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             phase: AtomicU8::new(AWAY),
             begun: AtomicU64::new(0),
@@ -74,7 +78,7 @@ impl Stop {
         let target = shared.clone();
         // The listener may run on the thread that watches all deadlines, so it must not wait for the GIL.
         let subscription = token.on_cancel(move |reason| interpreter.stopper.ask(interpreter, target.clone(), reason));
-        Stop { shared, _subscription: subscription }
+        Stop { interpreter, shared, subscription: Some(subscription) }
     }
 
     /// The call runs on this thread from now on. The caller is attached, and looks at its token after this: who asked
@@ -121,6 +125,16 @@ impl Stop {
     }
 }
 
+impl Drop for Stop {
+    fn drop(&mut self) {
+        // After this nobody asks any more.
+        drop(self.subscription.take());
+        if self.shared.asked.load(Ordering::Relaxed) {
+            self.interpreter.stopper.forget(&self.shared);
+        }
+    }
+}
+
 impl Shared {
     fn class<'a>(&self, interpreter: &'a Interpreter, reason: CancelReason) -> &'a Object {
         match self.what {
@@ -145,94 +159,148 @@ impl Shared {
     }
 }
 
-/// The thread that stops calls. It is started when a call is first to be stopped.
-pub(super) struct Stopper(Mutex<Option<Sender<Request>>>);
+/// Has a thread stop calls, which is started when a call is first to be stopped.
+///
+/// Nothing is queued: of each call there is one request at most, which goes with the call. However many are cancelled
+/// while the thread waits for the GIL, there are no more requests than calls.
+#[derive(Default)]
+pub(super) struct Stopper {
+    requests: Mutex<Requests>,
+    /// Told of new requests.
+    asked: Condvar,
+}
+
+#[derive(Default)]
+struct Requests {
+    started: bool,
+    /// By the address of the target, which is that of no other while the request is here.
+    by_target: HashMap<usize, Request>,
+}
 
 struct Request {
     target: Arc<Shared>,
     reason: CancelReason,
+    /// Of a step of a task that was given time.
+    patience: Option<Patience>,
 }
 
-/// A step of a task that is given time.
 struct Patience {
-    request: Request,
     until: Instant,
+    /// Which step it was.
     begun: u64,
 }
 
 impl Stopper {
-    pub(super) const fn new() -> Self {
-        Stopper(Mutex::new(None))
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ask(&self, interpreter: &'static Interpreter, target: Arc<Shared>, reason: CancelReason) {
-        let mut sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sender.is_none() {
-            let (new, requests) = mpsc::channel();
-            let run = move || serve(interpreter, &requests);
-            let started = std::thread::Builder::new().name("polyhost-python-stop".into()).spawn(run);
-            // Without a thread the call goes on until it ends by itself.
-            *sender = started.is_ok().then_some(new);
+        let mut requests = self.lock();
+        if !requests.started {
+            let thread = std::thread::Builder::new().name("polyhost-python-stop".into());
+            requests.started = thread.spawn(move || serve(interpreter)).is_ok();
         }
-        if let Some(sender) = &*sender {
-            let _ = sender.send(Request { target, reason });
+        // Without a thread the call goes on until it ends by itself.
+        if requests.started {
+            target.asked.store(true, Ordering::Relaxed);
+            requests.add(Request { target, reason, patience: None });
+            self.asked.notify_one();
+        }
+    }
+
+    /// Takes back what was asked for a call that is over.
+    fn forget(&self, target: &Arc<Shared>) {
+        let request = self.lock().by_target.remove(&Arc::as_ptr(target).addr());
+        drop(request);
+    }
+
+    /// Waits for requests that are to be carried out now, and takes them.
+    fn wait(&self) -> Vec<Request> {
+        let mut requests = self.lock();
+        loop {
+            let now = Instant::now();
+            let is_due = |request: &Request| request.patience.as_ref().is_none_or(|patience| patience.until <= now);
+            let due: Vec<_> =
+                requests.by_target.extract_if(|_, request| is_due(request)).map(|(_, request)| request).collect();
+            if !due.is_empty() {
+                return due;
+            }
+            let ends = requests.by_target.values().filter_map(|request| request.patience.as_ref()).map(|it| it.until);
+            requests = match ends.min() {
+                None => self.asked.wait(requests).unwrap_or_else(PoisonError::into_inner),
+                Some(end) => {
+                    let woken = self.asked.wait_timeout(requests, end.saturating_duration_since(now));
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 }
 
-fn serve(interpreter: &'static Interpreter, requests: &Receiver<Request>) {
-    // In the order in which patience ends: all have the same.
-    let mut patience: Vec<Patience> = Vec::new();
+impl Requests {
+    fn add(&mut self, request: Request) {
+        self.by_target.insert(Arc::as_ptr(&request.target).addr(), request);
+    }
+}
+
+/// The life of the thread.
+fn serve(interpreter: &'static Interpreter) {
     loop {
-        let next = patience.first().map(|it| it.until.saturating_duration_since(Instant::now()));
-        let request = match next {
-            None => requests.recv().map_err(RecvTimeoutError::from),
-            Some(wait) => requests.recv_timeout(wait),
-        };
-        if matches!(request, Err(RecvTimeoutError::Disconnected)) {
-            return;
-        }
+        let due = interpreter.stopper.wait();
         let Ok(_inside) = interpreter.lifecycle.enter() else { return };
         // Past the gate: whoever is to be stopped holds it.
         let _attached = Attached::enter_past(interpreter);
-        if let Ok(request) = request {
-            patience.extend(request.carry_out(interpreter));
-        }
-        let now = Instant::now();
-        while patience.first().is_some_and(|it| it.until <= now) {
-            patience.remove(0).end(interpreter);
+        for request in due {
+            // Under the GIL, without which no step ends: the call is not over, and will forget it.
+            if let Some(request) = request.carry_out(interpreter) {
+                interpreter.stopper.lock().add(request);
+            }
         }
     }
 }
 
 impl Request {
-    /// Stops a call at once, and gives a task time. The caller is attached.
-    fn carry_out(self, interpreter: &Interpreter) -> Option<Patience> {
+    /// Stops a call at once, and a step of a task that had its time; gives a task time. The caller is attached.
+    fn carry_out(mut self, interpreter: &Interpreter) -> Option<Request> {
         let target = &self.target;
-        match (target.phase.load(Ordering::Relaxed), target.what) {
-            (RUNNING, What::Call) => target.send(interpreter, self.reason),
-            (OUTSIDE, _) => target.missed.store(true, Ordering::Relaxed),
-            (RUNNING, What::Task) => {
-                let begun = target.begun.load(Ordering::Relaxed);
-                return Some(Patience { until: Instant::now() + PATIENCE, begun, request: self });
+        let begun = target.begun.load(Ordering::Relaxed);
+        if self.patience.as_ref().is_some_and(|patience| patience.begun != begun) {
+            return None;
+        }
+        match target.phase.load(Ordering::Relaxed) {
+            RUNNING if target.what == What::Task && self.patience.is_none() => {
+                self.patience = Some(Patience { until: Instant::now() + PATIENCE, begun });
+                return Some(self);
             }
+            RUNNING => target.send(interpreter, self.reason),
+            OUTSIDE => target.missed.store(true, Ordering::Relaxed),
             _ => {}
         }
         None
     }
 }
 
-impl Patience {
-    /// Stops the step that was given time, if it still runs. The caller is attached.
-    fn end(self, interpreter: &Interpreter) {
-        let target = &self.request.target;
-        if target.begun.load(Ordering::Relaxed) != self.begun {
-            return;
-        }
-        match target.phase.load(Ordering::Relaxed) {
-            RUNNING => target.send(interpreter, self.request.reason),
-            OUTSIDE => target.missed.store(true, Ordering::Relaxed),
-            _ => {}
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpython, CpythonConfig};
+
+    #[test]
+    fn no_request_outlives_its_call() {
+        Cpython::start(&CpythonConfig::new()).expect("starts");
+        let interpreter = Interpreter::get().expect("started");
+        // The stopper may take requests, and gets no further while this thread is attached.
+        let attached = Attached::enter(interpreter);
+        let token = CancelToken::new();
+        let calls: Vec<_> = (0..1000).map(|_| Stop::watch(interpreter, &token, What::Task)).collect();
+        calls.iter().for_each(Stop::begin);
+        token.cancel();
+        assert!(interpreter.stopper.lock().by_target.len() <= calls.len());
+        calls.iter().for_each(Stop::end);
+        drop(calls);
+        assert!(interpreter.stopper.lock().by_target.is_empty());
+        drop(attached);
+        assert!(interpreter.stopper.lock().by_target.is_empty());
     }
 }
