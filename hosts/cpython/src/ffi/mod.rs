@@ -14,6 +14,7 @@ mod object;
 mod record;
 mod service;
 mod stop;
+mod ticket;
 
 #[cfg(Py_GIL_DISABLED)]
 compile_error!("polyhost-cpython needs the GIL: point PYO3_PYTHON to a CPython that is not free-threaded");
@@ -22,8 +23,9 @@ compile_error!("polyhost-cpython needs the GIL: point PYO3_PYTHON to a CPython t
 compile_error!("polyhost-cpython is tested on 64-bit Linux alone; this target is not supported");
 
 pub(crate) use call::{Entry, Failure, Reply};
-pub(crate) use event_loop::{EventLoop, Explain, Open};
+pub(crate) use event_loop::EventLoop;
 pub(crate) use interpreter::{Interpreter, Launch, library, version};
 pub(crate) use native::{create as native_module, owner_handle};
 pub(crate) use object::Object;
 pub(crate) use record::{Guest, inside, within};
+pub(crate) use ticket::{Explain, Open};

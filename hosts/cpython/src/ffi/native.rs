@@ -14,7 +14,7 @@ use super::call::Buffer;
 use super::interpreter::Interpreter;
 use super::object::{Local, Object};
 use super::record::{Guest, Stream};
-use super::{context, event_loop, record, service};
+use super::{context, event_loop, record, service, ticket};
 
 /// Methods for Python, which wants a pointer to them for as long as it lives.
 pub(super) struct Method<const N: usize>(pub(super) [ffi::PyMethodDef; N]);
@@ -60,10 +60,10 @@ static FUNCTIONS: Method<10> = Method([
         c"write(stream, data, owner): prints to stdout (1) or stderr (2); False without an owner.",
     ),
     function(c"log", log, c"log(level, target, message, owner): logs a record; False without an owner."),
-    function(c"step", event_loop::step, c"step(ticket, run, *args): runs a step of a task."),
+    function(c"step", ticket::step, c"step(ticket, run, *args): runs a step of a task."),
     function(c"take", event_loop::take, c"take(mailbox): what came for an event loop."),
-    function(c"begin", event_loop::begin, c"begin(ticket): the coroutine and the call, or None."),
-    function(c"finish", event_loop::finish, c"finish(ticket, reply, error): ends a call."),
+    function(c"begin", ticket::begin, c"begin(ticket): the coroutine and the call, or None."),
+    function(c"finish", ticket::finish, c"finish(ticket, reply, error): ends a call."),
     function(c"version", version, c"The version of Polyhost."),
 ]);
 
@@ -204,6 +204,18 @@ pub(super) fn capsule<'py, T: Send + 'static>(
     }
 }
 
+/// What a capsule of this name holds.
+///
+/// # Safety
+/// This thread is attached, and the capsule of that name holds a `T` and lives for `'a`.
+pub(super) unsafe fn content<'a, T>(py: Python<'_>, object: *mut ffi::PyObject, name: &CStr) -> PyResult<&'a T> {
+    // SAFETY: by contract.
+    unsafe {
+        let pointer = ffi::PyCapsule_GetPointer(object, name.as_ptr()).cast::<T>();
+        if pointer.is_null() { Err(PyErr::fetch(py)) } else { Ok(&*pointer) }
+    }
+}
+
 /// The module behind a handle; `None` for None.
 ///
 /// # Safety
@@ -213,10 +225,7 @@ unsafe fn owner_of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<Option<&'a Arc<
         return Ok(None);
     }
     // SAFETY: attached; a capsule of that name has that content.
-    unsafe {
-        let pointer = ffi::PyCapsule_GetPointer(object.as_ptr(), OWNER.as_ptr()).cast::<Arc<Guest>>();
-        if pointer.is_null() { Err(PyErr::fetch(object.py())) } else { Ok(Some(&*pointer)) }
-    }
+    unsafe { content(object.py(), object.as_ptr(), OWNER).map(Some) }
 }
 
 unsafe extern "C" fn owner(
