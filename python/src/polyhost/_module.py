@@ -89,8 +89,22 @@ _trees: dict[str, Tree] = {}
 _numbers = itertools.count(1)
 # Code that belongs to nobody logs here.
 nobody: Any = None
+
+
+def _standard_library() -> frozenset[str]:
+    names: frozenset[str] | None = getattr(sys, "stdlib_module_names", None)
+    if names is not None:
+        return names
+    # Python 3.9 does not say.
+    folder = os.path.dirname(os.__file__)
+    extensions = os.path.join(folder, "lib-dynload")
+    files = os.listdir(folder) + (os.listdir(extensions) if os.path.isdir(extensions) else [])
+    names = {file.partition(".")[0] for file in files} - {"test"}
+    return frozenset(names.union(sys.builtin_module_names))
+
+
 # Never a guest's own, whatever lies beside it.
-_SHARED = frozenset(getattr(sys, "stdlib_module_names", sys.builtin_module_names)) | {"polyhost"}
+_SHARED = _standard_library() | {"polyhost"}
 
 
 def tree_of(module_globals: Mapping[str, Any]) -> Tree | None:
