@@ -28,6 +28,7 @@ pub const PACKAGE: &[File] = package![
     "_errors.py",
     "_export.py",
     "_log.py",
+    "_logging.py",
     "_loop.py",
     "_module.py",
     "_report.py",

@@ -288,6 +288,18 @@ def fail(data: bytes) -> bytes:
 }
 
 #[test]
+fn logging_arrives_whoever_imports_it() {
+    let (lines, sink) = log();
+    load_with(
+        "import importlib\nlogging = importlib.import_module('logging')\nlogging.getLogger('own').info('hello')\n\
+         assert logging.__spec__.loader is logging.__loader__ and logging.__loader__.get_filename() == logging.__file__\n",
+        &LoadOptions::new().log(sink),
+    );
+    let lines = lines.lock().expect("no panic");
+    assert_eq!([(LogLevel::Info, "own".to_owned(), "hello".to_owned())], lines[..]);
+}
+
+#[test]
 fn what_is_left_without_a_newline_arrives_when_the_call_ends() {
     let (lines, sink) = log();
     let module = load_with(

@@ -184,6 +184,98 @@ fn text_keeps_its_own_lines_in_errors() {
 }
 
 #[test]
+fn text_keeps_its_own_lines_in_pythons_tracebacks() {
+    let guest = |import: &str| {
+        let module = load(&format!(
+            "{import}
+from polyhost import export
+
+@export('f')
+def f(data: bytes) -> bytes:
+    import traceback
+    try:
+        raise ValueError('with its line')
+    except ValueError:
+        return traceback.format_exc().encode()
+"
+        ));
+        ask(&*module, "f", "")
+    };
+    // Loaded before and after Python has what shows lines.
+    for import in ["", "import linecache"] {
+        let traceback = guest(import);
+        assert!(traceback.contains("    raise ValueError('with its line')"), "{traceback}");
+    }
+}
+
+#[test]
+fn functions_are_taken_for_what_they_are() {
+    let module = load(
+        "
+import functools, inspect
+from polyhost import CallContext, export
+
+def decorated(function):
+    @functools.wraps(function)
+    def run(*args):
+        return function(*args) + b'!'
+    return run
+
+@export('plain')
+def plain(data):
+    return data
+
+@export('context by name')
+def by_name(data: bytes, context=None) -> bytes:
+    return data if isinstance(context, CallContext) else b'none'
+
+@export('no context')
+def no_context(data: bytes, times: int = 2) -> bytes:
+    return data * times
+
+@export('keyword')
+def keyword(data: bytes, *, upper: bool = True) -> bytes:
+    return data.upper() if upper else data
+
+@export('any')
+def any_number(*args) -> bytes:
+    return args[0]
+
+@export('decorated')
+@decorated
+def inner(data: bytes, context: CallContext) -> bytes:
+    '''Has a description.
+
+        And more
+            of it.
+    '''
+    return data if isinstance(context, CallContext) else b'none'
+
+export('partial')(functools.partial(no_context, times=3))
+
+@export('async')
+async def later(data: bytes) -> bytes:
+    return data
+",
+    );
+    let replies = [
+        ("plain", "x"),
+        ("context by name", "x"),
+        ("no context", "xx"),
+        ("keyword", "X"),
+        ("any", "x"),
+        ("decorated", "x!"),
+        ("partial", "xxx"),
+        ("async", "x"),
+    ];
+    for (export, reply) in replies {
+        assert_eq!(reply, ask(&*module, export, "x"), "{export}");
+    }
+    let decorated = module.exports().iter().find(|export| export.name() == "decorated").expect("is exported");
+    assert_eq!("Has a description.\n\nAnd more\n    of it.", decorated.doc());
+}
+
+#[test]
 fn what_a_module_leaves_behind_is_told() {
     let verdict = |guest: &str| {
         let module = load(&format!("from polyhost import export\nimport sys, threading\n{guest}"));

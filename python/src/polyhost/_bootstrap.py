@@ -5,7 +5,12 @@ from __future__ import annotations
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+
+# As type checkers know it: `typing` takes long to import, so here and in what the host imports at
+# its start it is for them alone.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class EmbeddedPackage:

@@ -6,25 +6,26 @@ import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
 
 from polyhost._errors import Cancelled, DeadlineExceeded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from polyhost import _native
+
+    class Call(Protocol):
+        """What the host knows of a call."""
+
+        def remaining(self) -> float | None: ...
+        def cancelled(self) -> int: ...
+        def metadata(self) -> tuple[tuple[str, str], ...]: ...
 else:
     try:
         from polyhost import _native
     except ImportError:
         _native = None
-
-
-class Call(Protocol):
-    """What the host knows of a call."""
-
-    def remaining(self) -> float | None: ...
-    def cancelled(self) -> int: ...
-    def metadata(self) -> tuple[tuple[str, str], ...]: ...
 
 
 # The call that a task runs for. Other calls are found by their thread: setting this would cost

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from types import FunctionType
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Export:
@@ -75,7 +79,12 @@ def _resolve(each: Export) -> tuple[Any, ...]:
 
 def _parameters(each: Export) -> tuple[str | None, bool]:
     """The name of the first parameter, and whether there is a second for the context."""
-    # Slow to import, and needed by every module that exports anything: 3 ms well spent, once.
+    if _is_plain(each.function):
+        code = each.function.__code__
+        names = code.co_varnames[: code.co_argcount]
+        needed = len(names) - len(each.function.__defaults__ or ())
+        if names and needed <= 2 and code.co_kwonlyargcount == 0 and not code.co_flags & _VARIADIC:
+            return names[0], needed == 2 or names[1:2] == ("context",)
     import inspect
 
     try:
@@ -95,7 +104,22 @@ def _parameters(each: Export) -> tuple[str | None, bool]:
     return (positional[0].name if positional else None), takes_context
 
 
+# inspect.CO_VARARGS | inspect.CO_VARKEYWORDS, and inspect.CO_COROUTINE.
+_VARIADIC = 0x0C
+_COROUTINE = 0x80
+
+
+def _is_plain(function: Any) -> bool:
+    """Whether this is a `def` that nobody has decorated: all `inspect` knows of it is in its code.
+
+    Most exports are, and `inspect` takes long to import.
+    """
+    return type(function) is FunctionType and not function.__dict__
+
+
 def _is_async(function: Any) -> bool:
+    if _is_plain(function):
+        return bool(function.__code__.co_flags & _COROUTINE)
     import inspect
 
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(_defined(function))
@@ -143,11 +167,9 @@ def _doc(function: Any) -> str:
     doc = getattr(function, "__doc__", None)
     if not isinstance(doc, str):
         return ""
-    if "\n" not in doc:
-        return doc.strip()
-    import inspect
-
-    return inspect.cleandoc(doc)
+    first, *rest = doc.strip().expandtabs().splitlines() or [""]
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    return "\n".join([first, *(line[margin:].rstrip() for line in rest)])
 
 
 def _name(function: Any) -> str:

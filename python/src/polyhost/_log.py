@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import logging
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from polyhost import _native
 else:
     try:
@@ -38,6 +39,8 @@ def log(level: str, message: str, *, target: str = "") -> None:
     if number is None:
         raise ValueError(f"unknown level {level!r}; there are trace, debug, info, warn and error")
     if _native is None:
+        import logging
+
         logging.getLogger(target or "polyhost").log((number - 1) * 10 or 5, "%s", message)
     else:
         emit(number, target, message)
@@ -72,24 +75,6 @@ def owner_of_frames() -> Any:
             return tree.owner
         frame = frame.f_back
     return _module.nobody
-
-
-def plain(name: str) -> str:
-    """The name of a logger, without the number of its module's load."""
-    from polyhost import _module
-
-    return _module.plain(name)
-
-
-class HostHandler(logging.Handler):
-    """Sends the records of `logging` to the host."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            level = min(max(record.levelno // 10 + 1, 1), 5)
-            emit(level, plain(record.name), self.format(record))
-        except Exception:
-            self.handleError(record)
 
 
 class HostStream(io.RawIOBase):

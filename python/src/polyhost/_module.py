@@ -11,7 +11,6 @@ from __future__ import annotations
 import builtins
 import importlib
 import itertools
-import linecache
 import os
 import sys
 import weakref
@@ -23,9 +22,12 @@ from importlib.machinery import (
     SourceFileLoader,
 )
 from types import ModuleType
-from typing import Any
 
 from polyhost import _export
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class LoadError(Exception):
@@ -122,6 +124,20 @@ class GuestFinder:
         return None if tree is None else tree.specs.get(name)
 
 
+# The texts that were loaded, by the names of their files.
+_texts: dict[str, str] = {}
+
+
+def show_texts() -> None:
+    """Tells Python's own tracebacks of texts that were loaded."""
+    import linecache
+
+    for file, text in list(_texts.items()):
+        # Without a time, so that nobody looks for a file.
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        _texts.pop(file, None)
+
+
 class TextLoader:
     """Loads a module from source text."""
 
@@ -133,9 +149,9 @@ class TextLoader:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        lines = self.text.splitlines(keepends=True)
-        # For Python's own tracebacks; without a time, so that nobody looks for a file.
-        linecache.cache[self._file] = (len(self.text), None, lines, self._file)
+        _texts[self._file] = self.text
+        if "linecache" in sys.modules:
+            show_texts()
         module.__file__ = self._file
         exec(compile(self.text, self._file, "exec", dont_inherit=True), module.__dict__)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import linecache
 from types import TracebackType
-from typing import Any
 
 from polyhost._errors import Cancelled, ServiceError, StatusError
 from polyhost._module import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Frame = tuple[str, str, int, str]
 Link = tuple[str, str, int, list[Frame]]
@@ -126,6 +128,8 @@ def _source_line(module_globals: Any, file: str, line: int) -> str:
     if isinstance(text, str):
         lines = text.splitlines()
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+    import linecache
+
     linecache.lazycache(file, module_globals)
     return linecache.getline(file, line, module_globals).strip()
 

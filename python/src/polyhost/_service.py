@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Protocol, TypeVar, overload
+
     from polyhost import _native
+
+    class Message(Protocol):
+        """A generated protobuf message."""
+
+        def SerializeToString(self) -> bytes: ...
+        @classmethod
+        def FromString(cls, data: bytes, /) -> Any: ...
+
+    Request = TypeVar("Request", bound=Message)
+    Reply = TypeVar("Reply", bound=Message)
 else:
     try:
         from polyhost import _native
     except ImportError:
         _native = None
 
+if TYPE_CHECKING:
 
-class Message(Protocol):
-    """A generated protobuf message."""
-
-    def SerializeToString(self) -> bytes: ...
-    @classmethod
-    def FromString(cls, data: bytes, /) -> Any: ...
-
-
-Request = TypeVar("Request", bound=Message)
-Reply = TypeVar("Reply", bound=Message)
+    @overload
+    def service(name: str) -> Callable[[bytes], bytes]: ...
+    @overload
+    def service(
+        name: str, request: type[Request], reply: type[Reply]
+    ) -> Callable[[Request], Reply]: ...
 
 
-@overload
-def service(name: str) -> Callable[[bytes], bytes]: ...
-@overload
-def service(
-    name: str, request: type[Request], reply: type[Reply]
-) -> Callable[[Request], Reply]: ...
 def service(
     name: str, request: type[Any] | None = None, reply: type[Any] | None = None
 ) -> Callable[[Any], Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 from polyhost import _log, _module, _report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def start(folders: list[str], switch_interval: float | None, nobody: Any) -> None:
@@ -19,13 +24,68 @@ def start(folders: list[str], switch_interval: float | None, nobody: Any) -> Non
     sys.stdout = _log.text_stream(1)
     sys.stderr = _log.text_stream(2)
     sys.stdin = None
-    root = logging.getLogger()
-    root.addHandler(_log.HostHandler())
-    root.setLevel(logging.INFO)
     threading.excepthook = _thread_failed
     sys.unraisablehook = _nowhere_to_raise
     _module.nobody = nobody
     _module.install()
+    sys.meta_path.insert(0, _ImportFinder)  # type: ignore[arg-type]
+    _after_import("logging", _connect_logging)
+    _after_import("linecache", _module.show_texts)
+
+
+def _connect_logging() -> None:
+    from polyhost import _logging
+
+    _logging.connect()
+
+
+def _after_import(name: str, then: Callable[[], None]) -> None:
+    """Has something done once a module has been imported, whoever imports it.
+
+    These are modules that many guests do without, and each start would pay for their import.
+    """
+    if name in sys.modules:
+        then()
+    else:
+        _to_do[name] = then
+
+
+_to_do: dict[str, Callable[[], None]] = {}
+
+
+class _ImportFinder:
+    """Finds the modules after whose import there is something to do, as everybody would.
+
+    It stays for good: finders that are taken off the list can make a search on another thread
+    miss the next.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name) if name in _to_do else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ImportLoader(spec.loader)  # type: ignore[assignment]
+        return spec
+
+
+class _ImportLoader:
+    """Loads a module by its own loader, and does what is to do."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        created: ModuleType | None = self._loader.create_module(spec)
+        return created
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        then = _to_do.pop(module.__name__, None)
+        if then is not None:
+            then()
 
 
 def _leave_sigint_alone() -> None:
