@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyModule};
+use pyo3::types::{PyBytes, PyDict, PyModule};
 
 use crate::config::CpythonConfig;
 use crate::error;
@@ -83,7 +83,7 @@ fn install(py: Python<'_>, config: &CpythonConfig) -> PyResult<Helpers> {
         sources.set_item(file.path, file.text)?;
     }
     let bootstrap = PyModule::from_code(py, BOOTSTRAP, c"<polyhost>/bootstrap.py", c"polyhost_bootstrap")?;
-    bootstrap.getattr("install")?.call1((sources, &native))?;
+    bootstrap.getattr("install")?.call1((sources, PyBytes::new(py, COMPILED), &native))?;
     py.import("sys")?.getattr("modules")?.del_item("polyhost_bootstrap")?;
     let interval = config.switch_interval.map(|interval| interval.as_secs_f64());
     // As text: pyo3 makes a path a `pathlib.Path`, which `sys.path` does not understand.
@@ -94,6 +94,9 @@ fn install(py: Python<'_>, config: &CpythonConfig) -> PyResult<Helpers> {
     py.import("polyhost._start")?.getattr("start")?.call1((folders, interval, nobody))?;
     Helpers::find(py, &native)
 }
+
+/// The package as bytecode of the Python that this was built with: see `build.rs`.
+const COMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/package.marshal"));
 
 const BOOTSTRAP: &std::ffi::CStr = polyhost_python::BOOTSTRAP;
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import marshal
 import sys
+from importlib._bootstrap_external import MAGIC_NUMBER  # type: ignore[import-not-found]
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -20,8 +22,11 @@ class EmbeddedPackage:
     editors does not stand in for the one that fits the host.
     """
 
-    def __init__(self, sources: dict[str, str], native: ModuleType) -> None:
+    def __init__(
+        self, sources: dict[str, str], codes: dict[str, bytes], native: ModuleType
+    ) -> None:
         self._sources = sources
+        self._codes = codes
         self._native = native
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -37,7 +42,10 @@ class EmbeddedPackage:
         if module is self._native:
             return
         file = self._file(module.__name__)
-        code = compile(self._sources[file], f"<polyhost>/{file}", "exec", dont_inherit=True)
+        if file in self._codes:
+            code = marshal.loads(self._codes[file])
+        else:
+            code = compile(self._sources[file], f"<polyhost>/{file}", "exec", dont_inherit=True)
         exec(code, module.__dict__)
 
     def get_source(self, name: str) -> str | None:
@@ -51,5 +59,8 @@ class EmbeddedPackage:
         return f"{rest}.py" if package == "polyhost" else ""
 
 
-def install(sources: dict[str, str], native: ModuleType) -> None:
-    sys.meta_path.insert(0, EmbeddedPackage(sources, native))
+def install(sources: dict[str, str], compiled: bytes, native: ModuleType) -> None:
+    """`compiled` is the package as bytecode, or empty; that of another version is not used."""
+    fits = compiled[: len(MAGIC_NUMBER)] == MAGIC_NUMBER
+    codes = marshal.loads(compiled[len(MAGIC_NUMBER) :]) if fits else {}
+    sys.meta_path.insert(0, EmbeddedPackage(sources, codes, native))
