@@ -40,6 +40,8 @@ impl CpythonFunction {
     }
 
     /// Calls an `async def` and waits. This thread may do the first step.
+    // Within `call` it would make the stack frame of every call a large one.
+    #[inline(never)]
     fn call_on_loop(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         let event_loop = self.module.event_loop()?;
         let (sender, outcome) = mpsc::channel();

@@ -102,6 +102,7 @@ impl Gate {
         if habit.0.load(Ordering::Relaxed) == 0 || habit.forget_one() { self.enter(thread) } else { Pass::NONE }
     }
 
+    #[inline(never)]
     fn enter_among_others(&self, thread: usize) -> Pass {
         // Who is alone and inside right now has no pass and needs none: the GIL is what keeps us apart.
         self.count(thread);

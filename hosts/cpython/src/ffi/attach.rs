@@ -4,7 +4,6 @@
 //! state takes a tenth of a microsecond, one that makes and deletes a state ten.
 
 use std::cell::{Cell, RefCell};
-use std::marker::PhantomData;
 use std::ptr;
 
 use polyhost_bridge::CallContext;
@@ -53,7 +52,7 @@ struct Kept(*mut ffi::PyThreadState);
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        THREAD.with(|thread| thread.state.set(ptr::null_mut()));
+        here().state.set(ptr::null_mut());
         // The first thread ends with the process, which must not wait for the GIL.
         // SAFETY: these have no conditions.
         let first = unsafe { libc::gettid() == libc::getpid() };
@@ -67,9 +66,9 @@ impl Drop for Kept {
 /// This thread is inside Python until this is dropped.
 pub(crate) struct Attached {
     interpreter: &'static Interpreter,
+    /// Not Sync, so this stays on its thread.
+    thread: &'static Thread,
     how: How,
-    /// Stays on its thread.
-    _thread: PhantomData<*const ()>,
 }
 
 enum How {
@@ -103,26 +102,25 @@ impl Attached {
 
     #[inline]
     fn enter_with(interpreter: &'static Interpreter, gate: impl FnOnce(usize) -> Pass) -> Attached {
-        THREAD.with(|thread| {
-            let state = thread.state.get();
-            if state.is_null() {
-                return Attached::first(interpreter, thread, gate);
-            }
-            if current() == state {
-                return Attached { interpreter, how: How::Already, _thread: PhantomData };
-            }
-            let outer = thread.pass.replace(gate(thread.id()));
-            // SAFETY: the state is this thread's own and not attached; Python lives, by contract.
-            unsafe { ffi::PyEval_RestoreThread(state) };
-            Attached { interpreter, how: How::Entered { outer }, _thread: PhantomData }
-        })
+        let thread = here();
+        let state = thread.state.get();
+        if state.is_null() {
+            return Attached::first(interpreter, thread, gate);
+        }
+        if current() == state {
+            return Attached { interpreter, thread, how: How::Already };
+        }
+        let outer = thread.pass.replace(gate(thread.id()));
+        // SAFETY: the state is this thread's own and not attached; Python lives, by contract.
+        unsafe { ffi::PyEval_RestoreThread(state) };
+        Attached { interpreter, thread, how: How::Entered { outer } }
     }
 
     #[cold]
-    fn first(interpreter: &'static Interpreter, thread: &Thread, gate: impl FnOnce(usize) -> Pass) -> Attached {
+    fn first(interpreter: &'static Interpreter, thread: &'static Thread, gate: impl FnOnce(usize) -> Pass) -> Attached {
         // SAFETY: may be asked on any thread while Python lives.
         if unsafe { ffi::PyGILState_Check() } != 0 {
-            return Attached { interpreter, how: How::Already, _thread: PhantomData };
+            return Attached { interpreter, thread, how: How::Already };
         }
         let state = interpreter.new_thread_state();
         let kept = KEPT.try_with(|kept| *kept.borrow_mut() = Some(Kept(state)));
@@ -131,10 +129,10 @@ impl Attached {
         unsafe { ffi::PyEval_RestoreThread(state) };
         if kept.is_err() {
             thread.pass.set(outer);
-            return Attached { interpreter, how: How::Once, _thread: PhantomData };
+            return Attached { interpreter, thread, how: How::Once };
         }
         thread.state.set(state);
-        Attached { interpreter, how: How::Entered { outer }, _thread: PhantomData }
+        Attached { interpreter, thread, how: How::Entered { outer } }
     }
 
     /// Leaves, and notes whether the call overstayed.
@@ -147,11 +145,11 @@ impl Attached {
     #[inline]
     fn leave(&self, gate: impl FnOnce(Pass)) {
         match self.how {
-            How::Entered { outer } => THREAD.with(|thread| {
+            How::Entered { outer } => {
                 // SAFETY: attached by `enter` on this thread, and what was attached since has been left.
                 unsafe { ffi::PyEval_SaveThread() };
-                gate(thread.pass.replace(outer));
-            }),
+                gate(self.thread.pass.replace(outer));
+            }
             How::Once => self.leave_once(),
             How::Already => {}
         }
@@ -190,25 +188,22 @@ pub(super) fn detached<R>(interpreter: &'static Interpreter, run: impl FnOnce() 
     }
     impl Drop for Back {
         fn drop(&mut self) {
-            THREAD.with(|thread| {
-                thread.state.set(self.outer_state);
-                thread.pass.set(self.interpreter.gate.enter(thread.id()));
-            });
+            let thread = here();
+            thread.state.set(self.outer_state);
+            thread.pass.set(self.interpreter.gate.enter(thread.id()));
             // SAFETY: the state that was saved on this thread below. Python lives: the caller is counted.
             unsafe { ffi::PyEval_RestoreThread(self.state) };
             with_stop(|stop, cx| stop.step_in(self.phase, self.interpreter, cx));
         }
     }
     let phase = with_stop(|stop, _| stop.step_out()).unwrap_or_default();
-    let _back = THREAD.with(|thread| {
-        // SAFETY: the caller is attached.
-        let state = unsafe { ffi::PyEval_SaveThread() };
-        let pass = thread.pass.replace(Pass::NONE);
-        interpreter.gate.leave(pass);
-        // A thread that Python started enters again with the state that Python gave it.
-        let outer_state = thread.state.replace(state);
-        Back { interpreter, state, outer_state, phase }
-    });
+    let thread = here();
+    // SAFETY: the caller is attached.
+    let state = unsafe { ffi::PyEval_SaveThread() };
+    interpreter.gate.leave(thread.pass.replace(Pass::NONE));
+    // A thread that Python started enters again with the state that Python gave it.
+    let outer_state = thread.state.replace(state);
+    let _back = Back { interpreter, state, outer_state, phase };
     run()
 }
 
@@ -225,25 +220,28 @@ fn with_stop<R>(run: impl FnOnce(&Stop, &CallContext) -> R) -> Option<R> {
 pub(super) fn leave_first() {
     // SAFETY: called on that thread, which is attached. Its state is deleted by Python itself, at its end.
     let state = unsafe { ffi::PyEval_SaveThread() };
-    THREAD.with(|thread| thread.state.set(state));
+    here().state.set(state);
 }
 
 /// Attaches the thread that has initialised Python, to end it.
 pub(super) fn enter_for_good() {
-    let state = THREAD.with(|thread| thread.state.replace(ptr::null_mut()));
+    let state = here().state.replace(ptr::null_mut());
     // SAFETY: the state of this thread since `leave_first`.
     unsafe { ffi::PyEval_RestoreThread(state) };
 }
 
 /// The kept state of this thread; null where it has none.
 pub(super) fn thread_state() -> *mut ffi::PyThreadState {
-    THREAD.with(|thread| thread.state.get())
+    here().state.get()
 }
 
 /// What Polyhost knows of this thread.
 #[inline]
-pub(super) fn thread<R>(run: impl FnOnce(&Thread) -> R) -> R {
-    THREAD.with(run)
+pub(super) fn here() -> &'static Thread {
+    const { assert!(!std::mem::needs_drop::<Thread>()) };
+    let thread = THREAD.with(ptr::from_ref);
+    // SAFETY: without a destructor it is there as long as its thread runs, and it is not Sync: no other gets at it.
+    unsafe { &*thread }
 }
 
 /// The state that this thread is attached with, or on older versions that any thread is: a pointer to compare with.

@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::Arc;
 
-use polyhost_bridge::{CallContext, Error, Output, Result, boundary};
+use polyhost_bridge::{CallContext, CancelToken, Error, Output, Result, boundary};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -71,14 +71,25 @@ impl Entry {
     ) -> Result<()> {
         match cx.token() {
             None => self.call_watched(guest, cx, None, input, output, explain),
-            Some(token) => {
-                let stop = Stop::watch(guest.interpreter, token, What::Call);
-                self.call_watched(guest, cx, Some(&stop), input, output, explain)
-            }
+            Some(token) => self.call_stoppable(guest, cx, token, input, output, explain),
         }
     }
 
-    #[inline]
+    #[inline(never)]
+    fn call_stoppable(
+        &self,
+        guest: &Arc<Guest>,
+        cx: &CallContext,
+        token: &CancelToken,
+        input: &[u8],
+        output: &mut Output,
+        explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error,
+    ) -> Result<()> {
+        let stop = Stop::watch(guest.interpreter, token, What::Call);
+        self.call_watched(guest, cx, Some(&stop), input, output, explain)
+    }
+
+    #[inline(always)]
     fn call_watched(
         &self,
         guest: &Arc<Guest>,
@@ -93,7 +104,7 @@ impl Entry {
         let record = Record::new(cx, guest, stop);
         let attached = Attached::enter_for(interpreter, &self.habit);
         let outcome = record.enter(|| {
-            let _aside = if attach::thread(|thread| thread.on_loop.get()) { Aside::new(interpreter) } else { None };
+            let _aside = if attach::here().on_loop.get() { Aside::new(interpreter) } else { None };
             let mut run = || self.run(interpreter, &record, input, &mut *output);
             let outcome = match stop {
                 None => run(),

@@ -103,7 +103,7 @@ impl EventLoop {
         let Some(python) = self.python.get() else { return self.send(ticket) };
         let guest = &self.guest;
         // The loop may be waiting for this thread, which is about to wait alone: no mail would be read.
-        let pipe = attach::thread(|thread| thread.on_loop.get()).then(std::io::pipe).transpose();
+        let pipe = attach::here().on_loop.get().then(std::io::pipe).transpose();
         let alone = match pipe {
             Ok(pipe) => pipe.map(Arc::new),
             Err(e) => {
@@ -119,9 +119,9 @@ impl EventLoop {
                 Ok(Python::attach(|py| {
                     let handle = ticket::handle(py, ticket.clone())?;
                     let descriptor = alone.as_ref().map(|pipe| pipe.0.as_raw_fd());
-                    attach::thread(|thread| thread.on_loop.set(true));
+                    attach::here().on_loop.set(true);
                     let started = python.bind(py).call_method1("start", (ticket.number(), handle, descriptor));
-                    attach::thread(|thread| thread.on_loop.set(alone.is_some()));
+                    attach::here().on_loop.set(alone.is_some());
                     started?.extract::<bool>()
                 }))
             })
@@ -228,7 +228,7 @@ impl Drop for Aside {
 fn serve(guest: &Arc<Guest>, mailbox: &Arc<Mailbox>, python: &OnceLock<Object>) {
     let interpreter = guest.interpreter;
     let Ok(_inside) = interpreter.lifecycle.enter() else { return };
-    attach::thread(|thread| thread.on_loop.set(true));
+    attach::here().on_loop.set(true);
     // Past the gate: it waits for I/O most of its time.
     let _attached = Attached::enter_past(interpreter);
     let outcome = boundary::enter(|| {

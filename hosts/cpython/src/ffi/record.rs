@@ -54,18 +54,19 @@ impl<'a> Record<'a> {
     /// Makes this the thread's innermost call while `run` runs.
     #[inline]
     pub(super) fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
-        struct Leave(*const Record<'static>);
+        struct Leave(&'static attach::Thread, *const Record<'static>);
         impl Drop for Leave {
             #[inline]
             fn drop(&mut self) {
-                attach::thread(|thread| thread.record.set(self.0));
+                self.0.record.set(self.1);
             }
         }
         // Only this thread finds the pointer, and only until `Leave` is dropped, so the lifetime may be hidden.
         let this = ptr::from_ref(self).cast::<Record<'static>>();
-        let outer = attach::thread(|thread| thread.record.replace(this));
+        let thread = attach::here();
+        let outer = thread.record.replace(this);
         self.outer.set(outer);
-        let _leave = Leave(outer);
+        let _leave = Leave(thread, outer);
         run()
     }
 
@@ -103,14 +104,14 @@ pub(crate) fn within<R>(guest: &Arc<Guest>, run: impl FnOnce() -> R) -> R {
 /// Gives `run` the innermost call of this thread.
 #[inline]
 pub(super) fn current<R>(run: impl FnOnce(Option<&Record<'_>>) -> R) -> R {
-    let record = attach::thread(|thread| thread.record.get());
+    let record = attach::here().record.get();
     // SAFETY: a record that a thread finds here lives on the stack of that very thread, below `run`: see `enter`.
     run(unsafe { record.as_ref() })
 }
 
 /// Whether this thread is inside a call of the module, at any depth.
 pub(crate) fn inside(guest: &Arc<Guest>) -> bool {
-    let mut record = attach::thread(|thread| thread.record.get());
+    let mut record = attach::here().record.get();
     // SAFETY: as in `current`; the outer ones lie further down on the same stack.
     while let Some(it) = unsafe { record.as_ref() } {
         if Arc::ptr_eq(it.guest, guest) {
