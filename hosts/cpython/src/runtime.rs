@@ -35,8 +35,8 @@ static STARTED: Mutex<Option<Arc<Cpython>>> = Mutex::new(None);
 impl Cpython {
     /// Starts CPython, or gives the one that runs where it was started with an equal configuration.
     ///
-    /// Takes 10 to 60 ms the first time, on a thread of its own that stays. A virtual environment starts faster than
-    /// an installation with many packages.
+    /// The first time that takes as long as starting a Python program does, on a thread of its own that stays. A
+    /// virtual environment starts faster than an installation with many packages.
     ///
     /// # Errors
     /// - [`ErrorKind::Config`](polyhost_bridge::ErrorKind::Config) where there is no such interpreter or virtual environment, where something else has

@@ -1,7 +1,7 @@
 //! Entering and leaving Python on a thread.
 //!
-//! Each thread keeps its `PyThreadState` from call to call: a call with a kept
-//! state takes a tenth of a microsecond, one that makes and deletes a state ten.
+//! Each thread keeps its `PyThreadState` from call to call: to make and delete
+//! one takes many times what a call with a kept state does.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
