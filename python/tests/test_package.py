@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import marshal
 import pickle
+import sys
+from importlib.util import MAGIC_NUMBER
+from types import ModuleType
 
 import pytest
 from polyhost import (
@@ -14,6 +18,7 @@ from polyhost import (
     DeadlineExceeded,
     ServiceError,
     StatusError,
+    _bootstrap,
     _export,
     _module,
     _report,
@@ -139,3 +144,16 @@ def test_a_report_has_the_chain_with_frames_innermost_first() -> None:
 def test_names_are_shown_without_the_number_of_their_load() -> None:
     assert "greeter.sub" == _module.plain("greeter@12.sub")
     assert "json" == _module.plain("json")
+
+
+@pytest.mark.parametrize(("magic", "value"), [(MAGIC_NUMBER, 2), (b"\0\0\r\n", 1)])
+def test_bytecode_is_used_by_the_python_it_is_for(magic: bytes, value: int) -> None:
+    code = marshal.dumps(compile("value = 2", "<polyhost>/__init__.py", "exec"))
+    compiled = magic + marshal.dumps({"__init__.py": code})
+    _bootstrap.install({"__init__.py": "value = 1"}, compiled, ModuleType("polyhost._native"))
+    finder = sys.meta_path.pop(0)
+    spec = finder.find_spec("polyhost", None)
+    assert spec is not None
+    module = ModuleType("polyhost")
+    finder.exec_module(module)
+    assert value == module.value
