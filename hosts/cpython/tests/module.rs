@@ -185,8 +185,9 @@ fn text_keeps_its_own_lines_in_errors() {
 
 #[test]
 fn text_keeps_its_own_lines_in_pythons_tracebacks() {
-    let guest = |import: &str| {
-        let module = load(&format!(
+    // Loaded before and after Python has what shows lines. It knows texts by their names, so each has its own.
+    for (name, import) in [("before.py", ""), ("after.py", "import linecache")] {
+        let text = format!(
             "{import}
 from polyhost import export
 
@@ -198,12 +199,9 @@ def f(data: bytes) -> bytes:
     except ValueError:
         return traceback.format_exc().encode()
 "
-        ));
-        ask(&*module, "f", "")
-    };
-    // Loaded before and after Python has what shows lines.
-    for import in ["", "import linecache"] {
-        let traceback = guest(import);
+        );
+        let module = load_source(&ModuleSource::Text { name: name.into(), text: text.into() }, &LoadOptions::new());
+        let traceback = ask(&*module, "f", "");
         assert!(traceback.contains("    raise ValueError('with its line')"), "{traceback}");
     }
 }
