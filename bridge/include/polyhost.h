@@ -108,7 +108,7 @@ typedef struct PolyhostHost {
     /* Calls a host service and appends its reply. A failure's report can be fetched by `service_error`. */
     PolyhostStatus (*service_call)(PolyhostCall *call, uint32_t service, PolyhostSlice input, PolyhostOutput *output);
     /* Appends the failure of the last `service_find` or `service_call` of `call` on this thread,
-     * a polyhost.v1.Error, and writes its one line to `message` (borrowed until the next call of this table). */
+     * a polyhost.v1.Error, and writes its one line to `message` (borrowed until this thread's next call of this table). */
     PolyhostStatus (*service_error)(PolyhostCall *call, PolyhostOutput *report, PolyhostSlice *message);
 
     /* Says why the function that is about to return a status other than OK failed: one line of text. */
@@ -180,7 +180,7 @@ typedef struct PolyhostGuest {
     PolyhostSlice version;
 
     PolyhostStatus (*open)(PolyhostCall *call, const PolyhostSource *source, PolyhostModule *module);
-    /* Unloads. Appends what still holds the module to `held`, a line each; nothing if it is gone. Where the limit of
+    /* Unloads. No call of the module is inside, and none comes again. Appends what still holds the module to `held`, a line each; nothing if it is gone. Where the limit of
      * `held` is 0 nobody asks, and a guest may save itself the search. */
     PolyhostStatus (*close)(PolyhostCall *call, uint64_t module, PolyhostOutput *held);
     /* Runs an export. `input` is host memory, borrowed until return, never to be written to.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::boundary;
@@ -106,7 +107,8 @@ struct Frame<'a> {
 #[derive(Default)]
 struct State {
     said: Option<Said>,
-    service_error: Option<(Error, String)>,
+    /// Of each thread that had one, the last, with the line that `service_error` lends.
+    service_errors: Vec<(ThreadId, Error, String)>,
     watch: Option<(u64, Subscription)>,
 }
 
@@ -379,7 +381,15 @@ unsafe extern "C" fn watch(call: *mut PolyhostCall) -> u64 {
     // Without the frame's lock: a token that has fired already runs the listener here and now.
     // SAFETY: `cancel` takes any id at any time; a guest's code stays mapped while it has calls.
     let subscription = token.on_cancel(move |_| unsafe { cancel(id) });
-    frame.state().get_or_insert_default().watch = Some((id, subscription));
+    let mut state = frame.state();
+    let watch = &mut state.get_or_insert_default().watch;
+    if let Some((first, _)) = *watch {
+        // Another thread was quicker. To drop a subscription may wait for a cancel, which may need the lock.
+        drop(state);
+        drop(subscription);
+        return first;
+    }
+    *watch = Some((id, subscription));
     id
 }
 
@@ -419,8 +429,15 @@ unsafe extern "C" fn service_call(
 fn keep_service_error(frame: &Frame<'_>, error: Option<Error>) {
     if let Some(error) = error {
         let line = error.to_string();
-        let old = frame.state().get_or_insert_default().service_error.replace((error, line));
-        drop(old);
+        let mut last = (std::thread::current().id(), error, line);
+        let mut state = frame.state();
+        let all = &mut state.get_or_insert_default().service_errors;
+        match all.iter_mut().find(|it| it.0 == last.0) {
+            Some(before) => std::mem::swap(before, &mut last),
+            None => return all.push(last),
+        }
+        drop(state);
+        drop(last);
     }
 }
 
@@ -432,10 +449,11 @@ unsafe extern "C" fn service_error(
     // SAFETY: see `frame`.
     let frame = unsafe { frame(call) };
     let state = frame.state();
-    let Some((error, line)) = state.as_ref().and_then(|state| state.service_error.as_ref()) else {
-        return Code::NotFound.number();
-    };
-    // SAFETY: a guest passes a place to write to, and reads the text before it calls us again.
+    let me = std::thread::current().id();
+    let mut all = state.iter().flat_map(|state| &state.service_errors);
+    let Some((_, error, line)) = all.find(|it| it.0 == me) else { return Code::NotFound.number() };
+    // SAFETY: a guest passes a place to write to, and reads the text before this thread, whose text it is, calls us
+    // again.
     unsafe { message.write(slice(line.as_bytes())) };
     // SAFETY: see `output_reserve`.
     let report = unsafe { &mut *report.cast::<Output>() };
