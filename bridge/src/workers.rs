@@ -108,6 +108,8 @@ impl Workers {
         state.threads -= 1;
         if state.threads > 0 && state.queue.len() < self.0.config.queue {
             state.queue.extend(take(&first));
+            // The others were busy before; one may have become idle since.
+            self.0.wake.notify_one();
             return Ok(());
         }
         Err(Error::new(ErrorKind::Exhausted, "no worker thread can be started").caused_by(error))
@@ -184,7 +186,8 @@ pub fn call_async<F: Function + ?Sized>(
     let job = move || {
         // Out of time while it waited in the queue: nobody listens any more.
         if cx.cancelled().is_none() {
-            let outcome = boundary::enter(|| {
+            // Nothing of the call is left when the answer is there: its receiver may unload the module.
+            let outcome = boundary::enter(move || {
                 let mut output = Output::new();
                 function.call(&cx, &input, &mut output)?;
                 Ok(Bytes::from(output.into_vec()))
@@ -387,6 +390,16 @@ mod tests {
         drop(future);
         assert!(cancelled.recv().expect("the guest saw it").is_some());
         assert_eq!(None, token.reason());
+    }
+
+    #[test]
+    fn nothing_of_the_call_is_left_when_the_answer_is_there() {
+        let workers = small(1, 8);
+        for _ in 0..1000 {
+            let function = does(|_, input| Ok(input.to_vec()));
+            wait(call_async(&workers, function.clone(), CallContext::none(), Bytes::new())).expect("an answer");
+            assert_eq!(1, Arc::strong_count(&function));
+        }
     }
 
     #[test]
