@@ -72,14 +72,16 @@ impl LogSink {
         LogSink(Some(Arc::new(write)))
     }
 
-    /// Writes one line. A panic of the sink is stopped here.
+    /// Writes one line. A panic of the sink, or of the subscriber of `tracing`, is stopped here.
     pub fn write(&self, record: &LogRecord<'_>) {
-        let Some(write) = &self.0 else { return trace(record) };
         let outcome = crate::boundary::enter(|| {
-            write(record);
+            match &self.0 {
+                Some(write) => write(record),
+                None => trace(record),
+            }
             Ok(())
         });
-        if let Err(error) = outcome {
+        if let (Err(error), Some(_)) = (outcome, &self.0) {
             tracing::error!(target: "polyhost", "a log sink failed: {error}");
         }
     }
