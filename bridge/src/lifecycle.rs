@@ -174,13 +174,19 @@ impl Lifecycle {
         let mine = HERE.with(|here| here.slots.get()).map_or(std::ptr::null(), std::ptr::from_ref);
         let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         let of_others = threads.all.iter().filter(|slots| !std::ptr::eq(**slots, mine));
-        let on_threads: usize = of_others
-            .map(|slots| {
-                let here = |slot: &&AtomicPtr<Lifecycle>| std::ptr::eq(slot.load(Ordering::Acquire), self);
-                slots.inside.iter().filter(here).count()
-            })
-            .sum();
+        let on_threads: usize = of_others.map(|slots| self.count(slots)).sum();
         on_threads + self.suspended.load(Ordering::SeqCst)
+    }
+
+    /// How many calls of this very thread are inside: those that [`Lifecycle::drain`] leaves out. What they stand on
+    /// must not be taken away yet.
+    pub fn inside_here(&self) -> usize {
+        HERE.with(|here| here.slots.get()).map_or(0, |slots| self.count(slots))
+    }
+
+    fn count(&self, slots: &Slots) -> usize {
+        let here = |slot: &&AtomicPtr<Lifecycle>| std::ptr::eq(slot.load(Ordering::Acquire), self);
+        slots.inside.iter().filter(here).count()
     }
 
     #[cold]
@@ -284,9 +290,11 @@ mod tests {
     #[test]
     fn the_own_calls_do_not_hold_up_a_drain() {
         let lifecycle = Lifecycle::new();
-        let _guard = lifecycle.enter().expect("open");
+        let guard = lifecycle.enter().expect("open");
         lifecycle.close();
-        assert_eq!(0, lifecycle.drain(Duration::MAX));
+        assert_eq!((0, 1), (lifecycle.drain(Duration::MAX), lifecycle.inside_here()));
+        drop(guard);
+        assert_eq!(0, lifecycle.inside_here());
     }
 
     #[test]
