@@ -70,6 +70,13 @@ pub(crate) fn busy(module: &str, calls: usize) -> Error {
     Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down native")
 }
 
+#[cold]
+pub(crate) fn loading(loads: usize) -> Error {
+    let what = if loads == 1 { "1 module is" } else { &format!("{loads} modules are") };
+    let message = format!("{what} still being loaded; shut down again to wait for that");
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down native")
+}
+
 /// A library that can't be loaded: which, why, and what to do.
 #[cold]
 pub(crate) fn library(path: &Path, what: impl std::fmt::Display) -> Error {

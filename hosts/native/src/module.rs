@@ -1,7 +1,7 @@
 //! A loaded module, of closures or of a shared library.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use polyhost_bridge::{
@@ -56,14 +56,67 @@ impl NativeModule {
         Ok(NativeModule { name, exports, descriptors, lifecycle, functions: Mutex::new(functions), library })
     }
 
-    /// Refuses new calls.
-    pub(crate) fn close(&self) {
-        self.lifecycle.close();
+    /// What the runtime keeps of it.
+    pub(crate) fn known(self: &Arc<Self>) -> Known {
+        let library = self.library.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let (module, lifecycle) = (Arc::downgrade(self), Arc::downgrade(&self.lifecycle));
+        Known { name: self.name.clone(), module, lifecycle, library }
+    }
+}
+
+/// A module as its runtime knows it: until nobody has it, nor a function of it.
+pub(crate) struct Known {
+    name: String,
+    module: Weak<NativeModule>,
+    lifecycle: Weak<Lifecycle>,
+    library: Weak<OpenModule>,
+}
+
+/// A [`Known`] that is to be shut down.
+pub(crate) struct Closed {
+    name: String,
+    module: Option<Arc<NativeModule>>,
+    lifecycle: Arc<Lifecycle>,
+    library: Option<Arc<OpenModule>>,
+}
+
+impl Known {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.lifecycle.strong_count() > 0
     }
 
-    /// Waits for the calls inside and returns how many are left.
+    /// Refuses new calls. `None` where there is nobody left to call.
+    pub(crate) fn close(&self) -> Option<Closed> {
+        let lifecycle = self.lifecycle.upgrade()?;
+        lifecycle.close();
+        let (module, library) = (self.module.upgrade(), self.library.upgrade());
+        Some(Closed { name: self.name.clone(), module, lifecycle, library })
+    }
+}
+
+impl Closed {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits for the calls inside, but those of this thread, and returns how many are left.
     pub(crate) fn drain(&self, grace: Duration) -> usize {
         self.lifecycle.drain(grace)
+    }
+
+    /// How many calls of this thread are inside.
+    pub(crate) fn inside_here(&self) -> usize {
+        self.lifecycle.inside_here()
+    }
+
+    /// Closes what a library has open, and drops the functions that the module keeps. Nobody is inside.
+    pub(crate) fn let_go(&self) {
+        if let Some(module) = &self.module {
+            module.unload(Duration::ZERO);
+        }
+        if let Some(library) = &self.library {
+            library.close();
+        }
     }
 }
 
@@ -93,10 +146,14 @@ impl Module for NativeModule {
     }
 
     fn unload(&self, grace: Duration) -> UnloadVerdict {
-        self.close();
-        let inside = self.drain(grace);
+        self.lifecycle.close();
+        let inside = self.lifecycle.drain(grace);
         if inside > 0 {
             return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
+        }
+        // What it runs on is its library's to free.
+        if self.lifecycle.inside_here() > 0 {
+            return UnloadVerdict::StillAlive { what: vec!["the call that unloads it is inside itself".into()] };
         }
         // Out of the lock before they are dropped: their captures may be anything.
         let functions = std::mem::take(&mut *self.functions.lock().unwrap_or_else(PoisonError::into_inner));

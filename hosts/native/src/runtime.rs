@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo, abi};
+use polyhost_bridge::{
+    Capabilities, ErrorKind, Lifecycle, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo, abi,
+};
 
 use crate::config::{Make, NativeConfig};
 use crate::error;
 use crate::ffi::Library;
-use crate::module::NativeModule;
+use crate::module::{Known, NativeModule};
 
 /// Loads Rust modules by name, and shared libraries by path where that is allowed.
 ///
@@ -19,14 +21,15 @@ use crate::module::NativeModule;
 pub struct Native {
     info: RuntimeInfo,
     config: NativeConfig,
+    /// Who loads a module.
+    loads: Lifecycle,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    closed: bool,
-    /// What to unload at shutdown.
-    modules: Vec<Weak<NativeModule>>,
+    /// What to close at shutdown.
+    modules: Vec<Known>,
     /// What to tell that no more calls come.
     libraries: Vec<&'static Library>,
 }
@@ -41,7 +44,7 @@ impl Native {
     pub fn start(config: NativeConfig) -> Arc<Native> {
         let version = format!("{}.{}", abi::sys::POLYHOST_ABI_MAJOR, abi::sys::POLYHOST_ABI_MINOR);
         let info = RuntimeInfo::new("native", "native", version);
-        Arc::new(Native { info, config, state: Mutex::default() })
+        Arc::new(Native { info, config, loads: Lifecycle::new(), state: Mutex::default() })
     }
 
     fn load_rust(&self, name: &str, make: &Make, options: &LoadOptions) -> Result<Arc<NativeModule>> {
@@ -55,7 +58,7 @@ impl Native {
         }
         let library = Library::open(path)?;
         {
-            let mut state = self.open()?;
+            let mut state = self.state();
             if !state.libraries.iter().any(|it| std::ptr::eq(*it, library)) {
                 library.join()?;
                 state.libraries.push(library);
@@ -65,13 +68,7 @@ impl Native {
         library.load(options.name.clone().unwrap_or_else(file_name), options).map(Arc::new)
     }
 
-    /// The state, unless the runtime is shut down.
-    fn open(&self) -> Result<MutexGuard<'_, State>> {
-        let state = self.lock();
-        if state.closed { Err(error::shut_down()) } else { Ok(state) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,7 +84,10 @@ impl Runtime for Native {
     }
 
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
-        drop(self.open()?);
+        let _inside = self.loads.enter().map_err(|refused| match refused.kind() {
+            ErrorKind::Closed => error::shut_down(),
+            _ => refused,
+        })?;
         options.check_options(&[])?;
         if options.instances != 1 {
             return Err(error::one_instance(options.instances));
@@ -105,30 +105,31 @@ impl Runtime for Native {
             },
             _ => return Err(error::no_such_kind_of_source()),
         };
-        let mut state = self.open()?;
-        state.modules.retain(|module| module.strong_count() > 0);
-        state.modules.push(Arc::downgrade(&module));
+        let mut state = self.state();
+        state.modules.retain(Known::is_alive);
+        state.modules.push(module.known());
         Ok(module)
     }
 
     fn shutdown(&self, grace: Duration) -> Result<()> {
-        let modules: Vec<_> = {
-            let mut state = self.lock();
-            state.closed = true;
-            state.modules.iter().filter_map(Weak::upgrade).collect()
-        };
-        // Each refuses calls before the first is waited for.
-        modules.iter().for_each(|module| module.close());
         let end = Instant::now().checked_add(grace);
+        let left = || end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+        self.loads.close();
+        let loading = self.loads.drain(left()) + self.loads.inside_here();
+        // Each refuses calls before the first is waited for.
+        let modules: Vec<_> = self.state().modules.iter().filter_map(Known::close).collect();
+        if loading > 0 {
+            return Err(error::loading(loading));
+        }
         for module in &modules {
-            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
-            let inside = module.drain(left);
+            // Those of this thread count: a library must not be told of the end within one of its calls.
+            let inside = module.drain(left()) + module.inside_here();
             if inside > 0 {
                 return Err(error::busy(module.name(), inside));
             }
-            module.unload(Duration::ZERO);
+            module.let_go();
         }
-        let libraries = std::mem::take(&mut self.lock().libraries);
+        let libraries = std::mem::take(&mut self.state().libraries);
         libraries.iter().for_each(|library| library.leave());
         Ok(())
     }

@@ -242,6 +242,64 @@ fn libraries_are_refused_unless_the_program_allows_them() {
 }
 
 #[test]
+fn a_library_is_told_of_the_end_after_its_last_call_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // It ends the process when it is told within a call, or called or closed after that.
+    let checked = "static atomic_int inside, told;\n\
+        static void tell(void) { if (inside) abort(); told = 1; }\n\
+        static PolyhostStatus checked_call(uint64_t f, PolyhostCall *c, const uint8_t *i, size_t n, PolyhostOutput *o) {\n\
+            if (told) abort();\n\
+            inside++; PolyhostStatus s = call_export(f, c, i, n, o); inside--; return s; }\n\
+        static PolyhostStatus checked_close(PolyhostCall *c, uint64_t m, PolyhostOutput *held) {\n\
+            if (inside || told) abort();\n\
+            return close_module(c, m, held); }\n\
+        PolyhostStatus polyhost_guest(";
+    let source = C_SAMPLE
+        .replace("PolyhostStatus polyhost_guest(", checked)
+        .replace("= call_export;", "= checked_call;")
+        .replace("= close_module;", "= checked_close;")
+        .replace("guest->cancel = cancel;", "guest->shutdown = tell;");
+    let path = ModuleSource::Path(build::c(folder.path(), "checked.so", &source, HEADERS));
+    let native = native();
+    let late: Arc<Mutex<Option<Arc<dyn Module>>>> = Arc::default();
+    let (of_service, module) = (native.clone(), late.clone());
+    let mut services = Services::new();
+    let end = function(Export::bytes("host/Echo"), move |_, _, _| {
+        let module = module.lock().expect("no panic").take();
+        if let Some(module) = module {
+            let verdict = module.unload(Duration::MAX);
+            assert!(matches!(verdict, UnloadVerdict::StillAlive { .. }), "{verdict:?}");
+        }
+        let error = of_service.shutdown(Duration::MAX).expect_err("a call is inside");
+        assert_eq!(ErrorKind::DeadlineExceeded, error.kind());
+        Ok(())
+    });
+    services.add(end).expect("one");
+    let module = native.load(&path, &LoadOptions::new().services(services)).expect("loads");
+    let service = module.function("raw/Service").expect("there");
+    *late.lock().expect("no panic") = Some(module);
+    service.call(&CallContext::none(), b"", &mut Output::new()).expect("is left what it stands on");
+    // Its module is gone, and the function keeps it open.
+    native.shutdown(Duration::MAX).expect("nobody is inside");
+    let error = service.call(&CallContext::none(), b"", &mut Output::new()).expect_err("is shut down");
+    assert_eq!(ErrorKind::Closed, error.kind());
+}
+
+#[test]
+fn a_function_whose_module_was_dropped_is_shut_down_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = build::c(folder.path(), "libguest.so", C_SAMPLE, HEADERS);
+    let native = native();
+    let module = native.load(&ModuleSource::Path(path), &LoadOptions::new()).expect("loads");
+    let echo = module.function("raw/Echo").expect("there");
+    drop(module);
+    echo.call(&CallContext::none(), b"x", &mut Output::new()).expect("keeps it open");
+    native.shutdown(Duration::MAX).expect("nobody is inside");
+    let error = echo.call(&CallContext::none(), b"x", &mut Output::new()).expect_err("is shut down");
+    assert_eq!(ErrorKind::Closed, error.kind());
+}
+
+#[test]
 fn the_last_runtime_that_shuts_down_tells_the_library() {
     let folder = tempfile::tempdir().expect("a folder");
     // What it does then can be seen from outside: it removes a file.
