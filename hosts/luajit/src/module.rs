@@ -36,8 +36,8 @@ pub(crate) struct Loaded {
     descriptors: Option<Vec<u8>>,
 }
 
-impl LuaModule {
-    pub(crate) fn load(source: &ModuleSource, options: &LoadOptions, settings: Settings) -> Result<LuaModule> {
+impl Loaded {
+    pub(crate) fn load(source: &ModuleSource, options: &LoadOptions, settings: Settings) -> Result<Loaded> {
         let script = Script::read(source)?;
         let name = options.name.clone().unwrap_or_else(|| source.display());
         let instances = settings.instances;
@@ -60,25 +60,13 @@ impl LuaModule {
         let (exports, types) = typed.into_iter().unzip();
         let descriptors = host.types().descriptors();
         let instances = Instances::new(vms, wait);
-        Ok(LuaModule(Arc::new(Loaded {
-            host,
-            exports,
-            types,
-            handlers,
-            lifecycle: Arc::default(),
-            instances,
-            descriptors,
-        })))
+        Ok(Loaded { host, exports, types, handlers, lifecycle: Arc::default(), instances, descriptors })
     }
+}
 
-    /// Refuses new calls.
-    pub(crate) fn close(&self) {
-        self.0.lifecycle.close();
-    }
-
-    /// Waits for the calls inside and returns how many are left.
-    pub(crate) fn drain(&self, grace: Duration) -> usize {
-        self.0.lifecycle.drain(grace)
+impl LuaModule {
+    pub(crate) fn new(loaded: Arc<Loaded>) -> LuaModule {
+        LuaModule(loaded)
     }
 }
 
@@ -143,8 +131,8 @@ impl Module for LuaModule {
     }
 
     fn unload(&self, grace: Duration) -> UnloadVerdict {
-        self.close();
-        let inside = self.drain(grace);
+        self.0.lifecycle.close();
+        let inside = self.0.lifecycle.drain(grace);
         if inside > 0 {
             return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
         }

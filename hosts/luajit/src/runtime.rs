@@ -9,7 +9,7 @@ use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, R
 use crate::config::{LuaJitConfig, Settings};
 use crate::error;
 use crate::ffi;
-use crate::module::LuaModule;
+use crate::module::{Loaded, LuaModule};
 
 /// Loads Lua modules, each into VMs of its own.
 ///
@@ -23,8 +23,8 @@ pub struct LuaJit {
 #[derive(Default)]
 struct State {
     closed: bool,
-    /// What to unload at shutdown.
-    modules: Vec<Weak<LuaModule>>,
+    /// What to close at shutdown: a function keeps it after its module is dropped.
+    modules: Vec<Weak<Loaded>>,
 }
 
 impl LuaJit {
@@ -85,11 +85,11 @@ impl Runtime for LuaJit {
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
         drop(self.open()?);
         let settings = Settings::of(&self.config, options)?;
-        let module = Arc::new(LuaModule::load(source, options, settings)?);
+        let loaded = Arc::new(Loaded::load(source, options, settings)?);
         let mut state = self.open()?;
         state.modules.retain(|module| module.strong_count() > 0);
-        state.modules.push(Arc::downgrade(&module));
-        Ok(module)
+        state.modules.push(Arc::downgrade(&loaded));
+        Ok(Arc::new(LuaModule::new(loaded)))
     }
 
     fn shutdown(&self, grace: Duration) -> Result<()> {
@@ -99,15 +99,17 @@ impl Runtime for LuaJit {
             state.modules.iter().filter_map(Weak::upgrade).collect()
         };
         // Each refuses calls before the first is waited for.
-        modules.iter().for_each(|module| module.close());
+        for module in &modules {
+            module.lifecycle.close();
+        }
         let end = Instant::now().checked_add(grace);
         for module in &modules {
             let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
-            let inside = module.drain(left);
+            let inside = module.lifecycle.drain(left);
             if inside > 0 {
-                return Err(error::busy(module.name(), inside));
+                return Err(error::busy(&module.host.name, inside));
             }
-            module.unload(Duration::ZERO);
+            module.instances.close();
         }
         Ok(())
     }
