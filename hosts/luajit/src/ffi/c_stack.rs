@@ -11,7 +11,7 @@ const RESERVE: usize = 256 << 10;
 const BUDGET: usize = 1 << 20;
 
 thread_local! {
-    /// The lowest address that leaves the reserve, and the highest of the stack; 0 before the first question.
+    /// The lowest address of the stack, and the lowest that leaves the reserve; 0 before the first question.
     static BOUNDS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
@@ -26,20 +26,24 @@ pub(super) fn here() -> usize {
 #[inline]
 pub(super) fn has_room(start: usize) -> bool {
     let here = here();
-    let (low, high) = match BOUNDS.get() {
+    let bounds = match BOUNDS.get() {
         (_, 0) => measure(),
         bounds => bounds,
     };
-    // Above the bounds it is some other stack, of which we know nothing.
-    (here >= low || here > high) && start.saturating_sub(here) <= BUDGET
+    fits(here, bounds) && start.saturating_sub(here) <= BUDGET
+}
+
+/// Not where what is left is the reserve. Beyond the stack it is some other one, a fiber's say, of which we know
+/// nothing.
+#[inline]
+fn fits(here: usize, (bottom, low): (usize, usize)) -> bool {
+    !(bottom..low).contains(&here)
 }
 
 #[cold]
 fn measure() -> (usize, usize) {
-    let bounds = thread_stack().map_or((0, usize::MAX), |(low, size)| {
-        // A small stack is used up to a half.
-        (low + RESERVE.min(size / 2), low + size)
-    });
+    // A small stack is used up to a half.
+    let bounds = thread_stack().map_or((usize::MAX, usize::MAX), |(low, size)| (low, low + RESERVE.min(size / 2)));
     BOUNDS.set(bounds);
     bounds
 }
@@ -62,3 +66,18 @@ fn thread_stack() -> Option<(usize, usize)> {
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("polyhost-luajit knows the bounds of a thread's stack on Linux alone; add them here");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_of_this_stack_alone_is_refused() {
+        assert!(has_room(here()));
+        let (bottom, low) = BOUNDS.get();
+        assert!(bottom < low && low < here());
+        for (address, expected) in [(low, true), (low - 1, false), (bottom, false), (bottom - 1, true)] {
+            assert_eq!(expected, fits(address, (bottom, low)), "{address:#x} of {bottom:#x}..{low:#x}");
+        }
+    }
+}
