@@ -212,7 +212,9 @@ pub(crate) fn find_module(stack: &Stack<'_>) -> Native {
     let name = text(stack, 1, "the name of a Lua module")?;
     let host = stack.vm().host();
     let relative: PathBuf = name.split('.').collect();
-    let plain = !name.is_empty() && relative.components().all(|part| matches!(part, Component::Normal(_)));
+    // An empty part would lead to the file beside a folder: `.` to `FOLDER.lua`.
+    let plain = name.split('.').all(|part| !part.is_empty())
+        && relative.components().all(|part| matches!(part, Component::Normal(_)));
     if !plain {
         return Err(Raise::Text(format!("{name:?} is no name of a Lua module")));
     }

@@ -108,6 +108,14 @@ fn modules_are_found_in_their_folders_alone() {
     let options = LoadOptions::new().option("path", folder.path().display().to_string());
     assert_eq!("from the path", eval_with("require 'lib'", options));
     check("pcall(require, 'lib')", "false");
+    // Beside the folder, and not in it.
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).expect("a folder");
+    std::fs::write(folder.path().join("inner.lua"), "return 'from outside'").expect("written");
+    for name in [".", "..", "...", "x."] {
+        let options = LoadOptions::new().option("path", inner.display().to_string());
+        assert_eq!("false", eval_with(&format!("pcall(require, '{name}')"), options), "{name}");
+    }
 }
 
 #[test]
