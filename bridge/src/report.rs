@@ -1,5 +1,7 @@
 //! Errors as bytes: how an [`Error`] crosses from one runtime into another.
 
+use std::error::Error as StdError;
+
 use crate::error::{Code, Error, ErrorKind, Frame, GuestError};
 use polyhost_proto::polyhost::v1 as proto;
 use prost::Message;
@@ -25,7 +27,7 @@ impl Error {
 }
 
 fn to_proto(error: &Error, depth: usize) -> proto::Error {
-    let source = if depth == 0 { None } else { source_to_proto(error, depth - 1) };
+    let source = StdError::source(error).filter(|_| depth > 0);
     proto::Error {
         kind: kind_to_proto(error.kind()) as i32,
         message: error.message().to_owned(),
@@ -35,21 +37,22 @@ fn to_proto(error: &Error, depth: usize) -> proto::Error {
             .map(|(key, value)| proto::error::Fact { key: key.to_owned(), value: value.to_owned() })
             .collect(),
         guest: error.guest().map(|guest| guest_to_proto(guest, MAX_CHAIN)),
-        source: source.map(Box::new),
+        source: source.map(|source| Box::new(source_to_proto(source, depth - 1))),
     }
 }
 
-fn source_to_proto(error: &Error, depth: usize) -> Option<proto::Error> {
-    if let Some(cause) = error.inner_error() {
-        return Some(to_proto(cause, depth));
+fn source_to_proto(source: &(dyn StdError + 'static), depth: usize) -> proto::Error {
+    if let Some(ours) = source.downcast_ref::<Error>() {
+        return to_proto(ours, depth);
     }
-    // A foreign error has text only.
-    let source = std::error::Error::source(error)?;
-    Some(proto::Error {
+    // A foreign error has text only; what led to it may be one of ours again.
+    let next = source.source().filter(|_| depth > 0);
+    proto::Error {
         kind: proto::error::Kind::Internal as i32,
         message: source.to_string(),
+        source: next.map(|next| Box::new(source_to_proto(next, depth - 1))),
         ..proto::Error::default()
-    })
+    }
 }
 
 fn from_proto(message: proto::Error) -> Error {
@@ -160,6 +163,27 @@ mod tests {
             format!("{back:?}").replace("caused by: disk [internal, INTERNAL]", "")
         });
         assert_eq!(error.guest(), back.guest());
+    }
+
+    #[test]
+    fn what_led_to_a_foreign_error_survives_too() {
+        #[derive(Debug)]
+        struct Foreign(Error);
+        impl std::fmt::Display for Foreign {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("foreign")
+            }
+        }
+        impl StdError for Foreign {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let foreign = Foreign(Error::from_guest(GuestError::new("ValueError", "bad")));
+        let back = Error::from_report(&Error::new(ErrorKind::Service, "failed").caused_by(foreign).to_report());
+        let last = back.expect("its own report decodes");
+        let guest = last.chain().last().and_then(Error::guest).expect("is at the end of the chain");
+        assert_eq!("ValueError", guest.type_name);
     }
 
     #[test]
