@@ -177,9 +177,8 @@ impl Token {
         let (id, listener) = listeners.list.swap_remove(at);
         listeners.running.push((id, me));
         drop(listeners);
-        // A listener that panics must not leave its taker-off waiting.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| listener(reason)));
-        drop(listener);
+        // A listener that panics, or what it holds when it is dropped, must not leave its taker-off waiting.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || listener(reason)));
         self.lock().running.retain(|it| *it != (id, me));
         self.ran.notify_all();
         if outcome.is_err() {
@@ -338,6 +337,25 @@ mod tests {
         token.cancel();
         let _late = token.on_cancel(counter());
         assert_eq!(2, count.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_listener_that_panics_holds_up_nobody() {
+        struct Rude;
+        impl Drop for Rude {
+            fn drop(&mut self) {
+                panic!("on purpose");
+            }
+        }
+        let token = CancelToken::new();
+        let rude = Rude;
+        let subscription = token.on_cancel(move |_| _ = &rude);
+        let (sender, receiver) = mpsc::channel();
+        let _other = token.on_cancel(move |reason| sender.send(reason).expect("the test waits"));
+        token.cancel();
+        assert_eq!(Ok(CancelReason::Cancelled), receiver.recv());
+        // On another thread than the listener's, which would wait for its end.
+        std::thread::spawn(|| drop(subscription)).join().expect("no panic");
     }
 
     #[test]
