@@ -216,6 +216,12 @@ pub(crate) fn busy(module: &str, calls: usize) -> Error {
 }
 
 #[cold]
+pub(crate) fn busy_here() -> Error {
+    let message = "the thread that asks is itself inside Python, in a host service or a log; ask again when it is out";
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down CPython")
+}
+
+#[cold]
 pub(crate) fn no_such_kind_of_source() -> Error {
     let message = "a Python module is a file or a package's folder by path, a dotted name, or source text; not bytes";
     Error::new(ErrorKind::Unsupported, message)

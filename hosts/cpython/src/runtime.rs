@@ -151,6 +151,12 @@ impl Runtime for Cpython {
                 return Err(error::busy(&module.guest().name, inside));
             }
         }
+        // Calls of this thread can't end while it waits, and Python must not end beneath them.
+        let lifecycles = modules.iter().map(|module| &module.guest().lifecycle).chain([&self.interpreter.lifecycle]);
+        let here: usize = lifecycles.map(|lifecycle| lifecycle.inside_here()).sum();
+        if here > 0 {
+            return Err(error::busy_here());
+        }
         for module in &modules {
             module.stop_event_loop();
         }
