@@ -70,6 +70,29 @@ pub(super) fn cases() -> Vec<Case> {
             });
             cx.runtime().shutdown(crate::PATIENCE).expect("nobody is inside any more");
         }),
+        case("shutdown::refuses_functions_whose_module_was_dropped").run_alone(|cx| {
+            let echo = function(&*cx.module(), RAW_ECHO);
+            assert_eq!(b"hi", &*cx.call(&echo, &CallContext::none(), b"hi").expect("keeps its module loaded"));
+            cx.runtime().shutdown(crate::PATIENCE).expect("nobody is inside");
+            expect_kind(ErrorKind::Closed, &cx.call(&echo, &CallContext::none(), b"hi").expect_err("is shut down"));
+        }),
+        case("shutdown::by_a_service_leaves_the_call_what_it_stands_on").run_alone(|cx| {
+            let runtime = cx.runtime().clone();
+            let module = cx.module_with(service("shut_down", move |_, _, output| {
+                // It can't wait for the call that it serves. What it says about that is the host's choice.
+                let _ = runtime.shutdown(Duration::from_millis(20));
+                output.write(b"came back")
+            }));
+            // Neither is whether this call ends well; that it ends is not.
+            let outcome = cx.invoke(&*module, CALL_SERVICE, &service_request("shut_down", b""));
+            if let Err(error) = outcome {
+                assert!(!error.message().is_empty());
+            }
+            let again = cx.invoke(&*module, CALL_SERVICE, &service_request("shut_down", b""));
+            expect_kind(ErrorKind::Closed, &again.expect_err("is shut down"));
+            drop(module);
+            cx.runtime().shutdown(crate::PATIENCE).expect("nobody is inside any more");
+        }),
         case("shutdown::before_any_load_is_fine").once().run_alone(|cx| {
             cx.runtime().shutdown(crate::PATIENCE).expect("nobody is inside");
         }),
