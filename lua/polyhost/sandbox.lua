@@ -88,28 +88,20 @@ function _G.xpcall(body, handler, ...)
     return xpcall(body, handler, ...)
 end
 
----@return string
-local function line_of(...)
+function print(...)
     local parts = {}
     for i = 1, select("#", ...) do
         parts[i] = tostring((select(i, ...)))
     end
-    return concat(parts, "\t")
-end
-
-function print(...)
-    native.log("info", "stdout", line_of(...))
+    native.print(false, concat(parts, "\t") .. "\n")
 end
 
 if options.io then
     -- The host's own streams stay the host's: what a guest writes to them goes to the log, and it reads no stdin.
-    local function stream(level, target)
+    local function stream(is_stderr)
         local self = {}
         function self:write(...)
-            local text = concat({ ... })
-            if text ~= "" then
-                native.log(level, target, (text:gsub("\n$", "")))
-            end
+            native.print(is_stderr, concat({ ... }))
             return self
         end
         function self:flush()
@@ -117,7 +109,7 @@ if options.io then
         end
         return self
     end
-    io.stdout, io.stderr = stream("info", "stdout"), stream("warn", "stderr")
+    io.stdout, io.stderr = stream(false), stream(true)
     function io.write(...)
         return io.stdout:write(...)
     end

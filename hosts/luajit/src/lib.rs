@@ -9,6 +9,7 @@ mod library;
 mod message;
 mod module;
 mod pool;
+mod printed;
 mod runtime;
 mod threads;
 mod types;

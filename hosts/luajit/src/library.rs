@@ -12,6 +12,7 @@ use polyhost_bridge::{CallContext, Error, ErrorKind, LogLevel, Output};
 use crate::ffi::{Kind, MAX_STRING, Raise, Stack};
 use crate::host::{Exported, Handler, Host, Service};
 use crate::message::{self, Schema};
+use crate::printed::Stream;
 
 type Native = Result<i32, Raise>;
 
@@ -153,6 +154,17 @@ pub(crate) fn log(stack: &Stack<'_>) -> Native {
     };
     let (target, message) = (stack.text(2).unwrap_or_default(), stack.text(3).unwrap_or_default());
     stack.vm().host().log(level, &target, &message);
+    Ok(0)
+}
+
+/// `print(to_stderr, text)`: lines of the log, as far as they are complete.
+pub(crate) fn print(stack: &Stack<'_>) -> Native {
+    stack.set_top(2);
+    let stream = if stack.truth(1) { Stream::Err } else { Stream::Out };
+    let Some(bytes) = stack.with_bytes(2, <[u8]>::to_vec) else {
+        return Err(wrong_type(stack, 2, "what is printed", "string"));
+    };
+    stack.vm().printed().add(stack.vm().host(), stream, &bytes);
     Ok(0)
 }
 

@@ -337,6 +337,33 @@ fn io_and_os_come_by_option_and_without_processes() {
 }
 
 #[test]
+fn what_is_printed_in_parts_is_a_line_at_its_newline_or_at_the_end_of_the_call() {
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = lines.clone();
+    let log = LogSink::new(move |record| sink.lock().expect("no panic").push(record.message.to_owned()));
+    let module = load_with(
+        "io.write('lo') io.write('ad\\r\\nrest of the load')
+        require('polyhost').export('a/Print', function(request)
+            io.write('a') io.stderr:write('e') io.write('b\\n\\nc') print('d')
+            io.write(request)
+            if request == 'fail' then error('no') end
+            return request
+        end)",
+        LoadOptions::new().option("libs", "io").log(log),
+    );
+    let check = |expected: &[&str]| assert_eq!(expected, std::mem::take(&mut *lines.lock().expect("no panic")));
+    check(&["load", "rest of the load"]);
+    call(&*module, "a/Print", b"x").expect("a reply");
+    check(&["ab", "", "cd", "x", "e"]);
+    call(&*module, "a/Print", b"fail").expect_err("it raises");
+    check(&["ab", "", "cd", "fail", "e"]);
+    // What has no end is not kept for ever.
+    let long = "y".repeat(100_000);
+    call(&*module, "a/Print", long.as_bytes()).expect("a reply");
+    check(&["ab", "", "cd", &long, "e"]);
+}
+
+#[test]
 fn modules_share_nothing() {
     let lua = lua();
     let first =

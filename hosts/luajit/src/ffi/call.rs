@@ -108,6 +108,9 @@ impl Vm {
         self.depth().set(depth);
         // SAFETY: back to where it was; what is above is garbage now.
         unsafe { lua::lua_settop(l, if depth == 0 { 1 } else { base - 1 }) };
+        if depth == 0 {
+            self.printed().flush(self.host());
+        }
         outcome
     }
 

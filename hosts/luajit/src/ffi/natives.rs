@@ -69,6 +69,7 @@ pub(super) fn natives() -> impl Iterator<Item = (&'static CStr, lua_CFunction)> 
         (c"encode", native!(library::encode)),
         (c"decode", native!(library::decode)),
         (c"log", native!(library::log)),
+        (c"print", native!(library::print)),
         (c"remaining", native!(library::remaining)),
         (c"cancelled", native!(library::cancelled)),
         (c"metadata", native!(library::metadata)),

@@ -13,6 +13,7 @@ use super::stack::Stack;
 use super::{c_stack, open, registry, traceback};
 use crate::error::{self, Raised};
 use crate::host::{Host, Loading, Service};
+use crate::printed::Printed;
 
 /// A VM. Not for several threads at once: see [`super::Instances`].
 pub(crate) struct Vm {
@@ -34,6 +35,7 @@ pub(crate) struct Vm {
     /// Where the last error that reached the host was raised.
     frames: RefCell<Vec<Frame>>,
     loading: RefCell<Option<Loading>>,
+    printed: Printed,
     /// The host services that the guest has found, each once.
     services: RefCell<Vec<Arc<Service>>>,
     /// Whether the table of unknown fields was ever written to.
@@ -76,6 +78,7 @@ impl Vm {
             interrupts: Arc::new(Interrupts::new(l)),
             frames: RefCell::default(),
             loading: RefCell::default(),
+            printed: Printed::default(),
             services: RefCell::default(),
             has_unknown: Cell::new(false),
             scratch: Cell::default(),
@@ -104,10 +107,9 @@ impl Vm {
             }
         };
         let outcome = self.loading.take().unwrap_or_default();
-        if status == lua::LUA_OK {
-            return Ok(outcome);
-        }
-        Err(self.raised(l, status))
+        let outcome = if status == lua::LUA_OK { Ok(outcome) } else { Err(self.raised(l, status)) };
+        self.printed.flush(&self.host);
+        outcome
     }
 
     /// `lua_pcall` with the limits that guest code has.
@@ -211,6 +213,10 @@ impl Vm {
     /// The exports so far, while the module loads.
     pub(crate) fn loading(&self) -> &RefCell<Option<Loading>> {
         &self.loading
+    }
+
+    pub(crate) fn printed(&self) -> &Printed {
+        &self.printed
     }
 
     pub(crate) fn services(&self) -> &RefCell<Vec<Arc<Service>>> {
