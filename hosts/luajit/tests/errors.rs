@@ -156,6 +156,32 @@ fn a_failed_service_passes_through_the_guest() {
 }
 
 #[test]
+fn the_frames_are_the_guests_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("part.lua", "error('here')");
+    let module = load_with(
+        "local polyhost = require 'polyhost'
+        local fail = polyhost.service('host/Fail')
+        local function deep(what)
+            if what == 'service' then fail('') end
+            if what == 'status' then polyhost.status('NO_CODE', '') end
+            if what == 'encode' then polyhost.encode('no.Message', {}) end
+            if what == 'require' then require 'part' end
+            xpcall(error, function() end)
+        end
+        polyhost.export('a/Raise', function(request) deep(request) return '' end)",
+        LoadOptions::new().services(failing_service()).option("path", folder.path().display().to_string()),
+    );
+    for (what, line) in [("service", 4), ("status", 5), ("encode", 6), ("require", 7)] {
+        let error = call(&*module, "a/Raise", what.as_bytes()).expect_err(what);
+        let frames = &error.guest().expect("the guest's own").frames;
+        let places: Vec<_> = frames.iter().map(|it| (&*it.function, &*it.file, it.line)).collect();
+        assert_eq!([("deep", "test.lua", line), ("function at line 10", "test.lua", 10)], places[..], "{what}");
+    }
+}
+
+#[test]
 fn a_guest_can_catch_a_failed_service() {
     let reply = call_service("host/Fail", true).expect("caught");
     let reply = CallServiceReply::decode(&*reply).expect("a message");

@@ -59,6 +59,11 @@ pub(super) fn calls_out(function: lua_CFunction) -> bool {
     std::ptr::fn_addr_eq(function, CALL_SERVICE)
 }
 
+/// Whether the function is one that the guest library and the sandbox get.
+pub(super) fn is_native(function: lua_CFunction) -> bool {
+    natives().any(|(_, native)| std::ptr::fn_addr_eq(function, native))
+}
+
 /// The native functions that the guest library and the sandbox get, by name.
 pub(super) fn natives() -> impl Iterator<Item = (&'static CStr, lua_CFunction)> {
     [

@@ -24,6 +24,10 @@ const LIBRARIES: [(&CStr, lua_CFunction); 9] = [
     (c"jit", lua::luaopen_jit),
 ];
 
+/// What the two embedded files are called. A file of a guest's begins with `@`.
+pub(super) const SANDBOX: &CStr = c"=polyhost/sandbox.lua";
+pub(super) const LIBRARY: &CStr = c"=polyhost/init.lua";
+
 /// What the host keeps of what the sandbox and the guest library return, in their order.
 const KEPT: [c_int; 7] = [
     registry::INTERRUPTED,
@@ -67,9 +71,9 @@ unsafe extern "C-unwind" fn open(l: *mut lua_State) -> c_int {
         push_closure(l, vm, HANDLER);
         lua::lua_rawseti_(l, lua::LUA_REGISTRYINDEX, registry::TRACEBACK);
 
-        load(l, c"=polyhost/sandbox.lua", polyhost_lua::SANDBOX);
+        load(l, SANDBOX, polyhost_lua::SANDBOX);
         push_natives(l, vm);
-        load(l, c"=polyhost/init.lua", polyhost_lua::LIBRARY);
+        load(l, LIBRARY, polyhost_lua::LIBRARY);
         push_options(l, vm);
         lua::lua_pushcclosure(l, lua::luaopen_ffi, 0);
         lua::lua_pushstring_(l, c"ffi".as_ptr());

@@ -6,6 +6,7 @@ use mlua_sys::lua51::{self as lua, lua_Debug, lua_State};
 use polyhost_bridge::{Code, Frame, GuestError};
 
 use super::natives::{self, vm_of};
+use super::open;
 use super::stack::{Kind, Stack};
 use crate::error::{Cause, Raised};
 
@@ -48,9 +49,12 @@ unsafe fn collect(l: *mut lua_State) -> Vec<Frame> {
             lua::lua_getinfo(l, c"Snlf".as_ptr(), &mut at);
             let function = lua::lua_tocfunction(l, -1);
             lua::lua_settop(l, -2);
-            // Below is another call of the host, whose own error will tell that.
-            if !frames.is_empty() && function.is_some_and(natives::calls_out) {
+            // Below is another call of the host, whose own error will tell that; unless this one has raised itself.
+            if level > 1 && function.is_some_and(natives::calls_out) {
                 break;
+            }
+            if function.is_some_and(natives::is_native) || is_ours(&at) {
+                continue;
             }
         }
         if frames.len() == MAX_FRAMES {
@@ -66,6 +70,16 @@ unsafe fn collect(l: *mut lua_State) -> Vec<Frame> {
         }
     }
     frames
+}
+
+/// Whether the function is one of the guest library's or the sandbox's, which tell nothing of the guest.
+///
+/// # Safety
+/// As [`frame`].
+unsafe fn is_ours(at: &lua_Debug) -> bool {
+    // SAFETY: the caller's promise; a C string.
+    let source = unsafe { CStr::from_ptr(at.source) };
+    [open::SANDBOX, open::LIBRARY].contains(&source)
 }
 
 /// # Safety
