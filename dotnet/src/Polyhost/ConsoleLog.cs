@@ -11,6 +11,9 @@ internal sealed class ConsoleLog : TextWriter
     /// <summary>A longer line is cut into several.</summary>
     private const int MaxLine = 16 * 1024;
 
+    /// <summary>The runtime property that says what becomes of the console.</summary>
+    private const string Property = "Polyhost.Console";
+
     private static readonly ConsoleLog s_out = new(LogLevel.Info, "stdout");
     private static readonly ConsoleLog s_error = new(LogLevel.Warn, "stderr");
 
@@ -29,9 +32,21 @@ internal sealed class ConsoleLog : TextWriter
 
     public override Encoding Encoding => Encoding.UTF8;
 
-    /// <summary>Takes the console's streams.</summary>
+    /// <summary>Takes the console's streams, unless the host has said that they stay its own.</summary>
+    /// <remarks>Console wraps each in a writer of its own that holds a monitor until a write returns, so also while the
+    /// host's sink runs (dotnet/runtime TextWriter.cs, <c>SyncTextWriter</c>). It can't be had without; the README of
+    /// the CLR host has the rule for sinks that follows.</remarks>
     internal static void Attach()
     {
+        switch (AppContext.GetData(Property))
+        {
+            case null or "log":
+                break;
+            case "inherit":
+                return;
+            case var other:
+                throw new BoundaryException(ErrorKind.Config, $"the property {Property} is {other}; it has to be log or inherit");
+        }
         Console.SetOut(s_out);
         Console.SetError(s_error);
         Console.SetIn(TextReader.Null);
@@ -102,18 +117,36 @@ internal sealed class ConsoleLog : TextWriter
             List<string>? ended = null;
             for (int end; (end = text.IndexOf('\n')) >= 0; text = text[(end + 1)..])
             {
-                open.Line.Append(text[..end].TrimEnd('\r'));
-                (ended ??= []).Add(open.Line.ToString());
-                open.Line.Clear();
+                Append(open.Line, text[..end].TrimEnd('\r'), ref ended);
+                End(open.Line, ref ended);
             }
-            open.Line.Append(text);
-            if (open.Line.Length > MaxLine)
-            {
-                (ended ??= []).Add(open.Line.ToString());
-                open.Line.Clear();
-            }
+            Append(open.Line, text, ref ended);
             return ended;
         }
+    }
+
+    /// <summary>Adds text without an end of line, and cuts where the line is full.</summary>
+    private static void Append(StringBuilder line, ReadOnlySpan<char> text, ref List<string>? ended)
+    {
+        while (line.Length + text.Length > MaxLine)
+        {
+            var room = MaxLine - line.Length;
+            if (char.IsLowSurrogate(text[room]))
+            {
+                // The second half of a character goes with the first.
+                room++;
+            }
+            line.Append(text[..room]);
+            text = text[room..];
+            End(line, ref ended);
+        }
+        line.Append(text);
+    }
+
+    private static void End(StringBuilder line, ref List<string>? ended)
+    {
+        (ended ??= []).Add(line.ToString());
+        line.Clear();
     }
 
     private void Flush(ulong module)

@@ -37,6 +37,11 @@ public static unsafe class Shim
             guest->Shutdown = &Shutdown;
             return 0;
         }
+        catch (BoundaryException e)
+        {
+            *reason = Keep(e.Message);
+            return (int)StatusCode.FailedPrecondition;
+        }
         catch (Exception e)
         {
             try

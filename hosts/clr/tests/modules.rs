@@ -4,12 +4,12 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{call, guest, load, start};
 use polyhost_bridge::{
-    CallContext, Error, ErrorKind, Function, LoadOptions, ModuleSource, Output, Runtime, Services, UnloadVerdict,
+    CallContext, Error, ErrorKind, Function, LoadOptions, LogSink, ModuleSource, Output, Runtime, Services, UnloadVerdict,
 };
 use tempfile::TempDir;
 
@@ -200,6 +200,31 @@ fn a_constructor_that_fails_is_told_as_the_guests_own_failure() {
         let frames = &error.guest().expect("what was thrown").frames;
         assert!(frames.iter().any(|frame| frame.function == "Guest..ctor" && frame.line == 1), "{frames:?}");
     }
+}
+
+#[test]
+fn lines_of_the_console_are_cut_between_characters() {
+    let runtime = runtime!();
+    let text = "static class Guest { [Polyhost.Export(\"print\")] static byte[] Print(byte[] input)\n\
+        { Console.Write(System.Text.Encoding.UTF8.GetString(input)); return input; } }";
+    let source = ModuleSource::Text { name: "print.cs".into(), text: text.into() };
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = lines.clone();
+    let log = LogSink::new(move |record| sink.lock().expect("no panic").push(record.message.to_owned()));
+    let module = runtime.load(&source, &LoadOptions::new().log(log)).unwrap_or_else(|error| panic!("{error:?}"));
+    let check = |printed: &str, expected: &[&str]| {
+        call(&*module, "print", printed.as_bytes()).expect("prints");
+        assert_eq!(expected, std::mem::take(&mut *lines.lock().expect("no panic")));
+    };
+    check("a", &[]);
+    check("b\r\n\nc\n", &["ab", "", "c"]);
+    let full = "x".repeat(16384);
+    check(&format!("{full}\n"), &[&full]);
+    check(&format!("{full}{full}y"), &[&full, &full]);
+    check("\n", &["y"]);
+    // Of two units, which stay together.
+    let odd = format!("{}🎉", &full[1..]);
+    check(&format!("{odd}rest\n"), &[&odd, "rest"]);
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use polyhost_bridge::{Error, ErrorKind, LoadOptions, ModuleSource, Runtime};
+use polyhost_bridge::{Error, ErrorKind, LoadOptions, LogSink, ModuleSource, Runtime};
 use polyhost_clr::{Aspnet, Clr, ClrConfig};
 use tempfile::TempDir;
 
 use crate::common::{call, guest, load, start};
-use crate::{Case, case};
+use crate::{Case, case, dies};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -90,6 +90,26 @@ pub(crate) fn cases() -> Vec<Case> {
             let said = describe(&*runtime);
             let expected = "Batch 209715200 /tmp/ a \"b\" € Invariant Language (Invariant Country)";
             assert_eq!(expected, said);
+        }),
+        dies(
+            "start::the_console_can_be_left_alone",
+            || {
+                let mut config = ClrConfig::default();
+                config.properties.insert("Polyhost.Console".into(), "inherit".into());
+                let runtime = Clr::start(&config).unwrap_or_else(|error| panic!("{error:?}"));
+                let text = "static class Guest { [Polyhost.Export(\"say\")] static byte[] Say(byte[] input)\n\
+                    { Console.WriteLine(\"to the host's own\"); return input; } }";
+                let source = ModuleSource::Text { name: "say.cs".into(), text: text.into() };
+                let log = LogSink::new(|record| panic!("in the log: {record:?}"));
+                let module = runtime.load(&source, &LoadOptions::new().log(log));
+                call(&*module.unwrap_or_else(|error| panic!("{error:?}")), "say", b"").expect("says");
+            },
+            |exit| assert_eq!((Some(0), "to the host's own\n"), (exit.code(), &*exit.stdout()), "{exit}"),
+        ),
+        case("start::a_console_that_is_neither_is_refused", || {
+            let mut config = ClrConfig::default();
+            config.properties.insert("Polyhost.Console".into(), "loud".into());
+            expect(&fails(&config), ErrorKind::Load, &["Polyhost.Console is loud; it has to be log or inherit"]);
         }),
         case("start::a_module_that_needs_a_framework_left_out_is_refused", || {
             let mut config = ClrConfig::default();
