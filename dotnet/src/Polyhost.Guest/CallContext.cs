@@ -31,9 +31,11 @@ public sealed unsafe partial class CallContext
         Module = module;
     }
 
-    /// <summary>The context of the call that this thread is in, or that the task it runs was started by.</summary>
-    /// <remarks>Null outside of calls, and within an export that takes a span and no <see cref="CallContext"/>: that
-    /// form does nothing but the call.</remarks>
+    /// <summary>The context of the call that this thread is in; of an async export also in the tasks that it awaits or
+    /// starts, on any thread.</summary>
+    /// <remarks>Null outside of calls, so also in a task that an export which is not async starts: hand it the context.
+    /// Null within an export that takes a span and no <see cref="CallContext"/>, too: that form does nothing but the
+    /// call.</remarks>
     public static CallContext? Current => CallScope.Current;
 
     internal GuestModule Module { get; }

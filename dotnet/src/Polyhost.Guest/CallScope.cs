@@ -10,7 +10,8 @@ internal unsafe ref struct CallScope
 
     private static readonly AsyncLocal<CallContext?> s_flowing = new();
 
-    /// <summary>What <see cref="Current"/> is in the tasks that are started from here.</summary>
+    /// <summary>What <see cref="Current"/> is in the tasks that are started from here; set within async exports
+    /// alone.</summary>
     internal static CallContext? Flowing
     {
         get => s_flowing.Value;
@@ -22,10 +23,10 @@ internal unsafe ref struct CallScope
     private CallContext? _context;
     private void* _outer;
 
-    /// <summary>The context of the call that this thread is in, or that its task was started by.</summary>
+    /// <summary>The context of the call that this thread is in, or of the async export that its task is of.</summary>
     internal static CallContext? Current => t_innermost is null ? s_flowing.Value : ((CallScope*)t_innermost)->Context;
 
-    /// <summary>The module whose call this thread is in, or whose task it runs.</summary>
+    /// <summary>The module whose call this thread is in, or whose async export's task it runs.</summary>
     internal static GuestModule? Module =>
         t_innermost is null ? s_flowing.Value?.Module : ((CallScope*)t_innermost)->_module;
 
