@@ -3,8 +3,8 @@ namespace Polyhost.Compiler;
 /// <summary>Compiles a module out of one file of source, which may name others.</summary>
 internal static class SourceModule
 {
-    /// <summary>Begins a line, among the comments on top of a file, that is meant for us.</summary>
-    private const string Mark = "// polyhost:";
+    /// <summary>Begins a comment, among those on top of a file, that is meant for us.</summary>
+    private const string Mark = "polyhost:";
 
     /// <summary>Compiles the module at <paramref name="path"/>.</summary>
     /// <param name="path">Absolute where it is a file; else what to call it.</param>
@@ -12,7 +12,7 @@ internal static class SourceModule
     /// <param name="references">Assemblies, and folders of them.</param>
     internal static CompiledModule Compile(string path, string? text, string[] references)
     {
-        var source = text is null ? Source.Read(path) : new Source(path, text);
+        var source = text is null ? Source.Read(path) : new Source(path, WithoutByteOrderMark(text));
         var folder = text is null ? Path.GetDirectoryName(path) : null;
         var request = new Request
         {
@@ -25,9 +25,9 @@ internal static class SourceModule
         foreach (var line in source.Text.Split('\n').TakeWhile(IsComment))
         {
             number++;
-            if (line.StartsWith(Mark, StringComparison.Ordinal))
+            if (Directive(line) is { } directive)
             {
-                Obey(line[Mark.Length..].Trim(), request, folder, new Place(path, number, line.TrimEnd()));
+                Obey(directive, request, folder, new Place(path, number, line.TrimEnd()));
             }
         }
         return CSharp.Compile(request);
@@ -44,6 +44,16 @@ internal static class SourceModule
 
     private static bool IsComment(string line) =>
         string.IsNullOrWhiteSpace(line) || line.StartsWith("//", StringComparison.Ordinal) || line.StartsWith("#!", StringComparison.Ordinal);
+
+    /// <summary>What a comment tells us to do, if anything.</summary>
+    private static string? Directive(string line)
+    {
+        var comment = line.StartsWith("//", StringComparison.Ordinal) ? line[2..].TrimStart() : "";
+        return comment.StartsWith(Mark, StringComparison.Ordinal) ? comment[Mark.Length..].Trim() : null;
+    }
+
+    /// <summary>The text as reading it from a file would give it.</summary>
+    private static string WithoutByteOrderMark(string text) => text.StartsWith('\uFEFF') ? text[1..] : text;
 
     private static void Obey(string directive, Request request, string? folder, Place place)
     {

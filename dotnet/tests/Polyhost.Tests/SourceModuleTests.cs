@@ -54,6 +54,8 @@ public sealed class SourceModuleTests : IDisposable
         {
             "using Google.Protobuf.WellKnownTypes;\nclass A { Timestamp? t; Timestamp? T => t; }",
             "// polyhost: reference Google.Protobuf\nclass A { Google.Protobuf.IMessage? M => null; }",
+            "//polyhost:reference Google.Protobuf\nclass A { Google.Protobuf.IMessage? M => null; }",
+            "\uFEFF// polyhost: reference Google.Protobuf\nclass A { Google.Protobuf.IMessage? M => null; }",
         })
         {
             Assert.Equal([library], SourceModule.Compile("a.cs", source, [folder]).References);
