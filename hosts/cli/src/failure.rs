@@ -34,7 +34,7 @@ impl Failure {
                 screen::note(&json!({ "error": error, "exit": code }).to_string());
             }
         } else if let Some(text) = self.to_text(global.verbose) {
-            screen::note(&format!("{} {text}", Paint::stderr().error("polyhost:")));
+            screen::note(&format!("{} {}", Paint::stderr().error("polyhost:"), screen::guarded(&text)));
         }
         ExitCode::from(code)
     }

@@ -47,6 +47,6 @@ fn line(paint: Paint, record: &LogRecord<'_>) -> String {
         LogLevel::Warn => paint.warning("WARN "),
         LogLevel::Error => paint.error("ERROR"),
     };
-    let source = paint.faint(format_args!("{} {}:", record.module, record.target));
-    format!("{level} {source} {}", record.message)
+    let source = paint.faint(screen::guarded(&format!("{} {}:", record.module, record.target)));
+    format!("{level} {source} {}", screen::guarded(record.message))
 }

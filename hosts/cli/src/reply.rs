@@ -76,7 +76,7 @@ fn decode(message: &MessageDescriptor, reply: &[u8]) -> Result<DynamicMessage, E
 
 /// Bytes that a terminal would take for commands are refused, as curl does.
 fn for_terminal(reply: &[u8]) -> Result<&str, Failure> {
-    let harmless = |text: &&str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'));
+    let harmless = |text: &&str| !text.contains(screen::is_command);
     std::str::from_utf8(reply).ok().filter(harmless).ok_or_else(|| {
         let message = format!(
             "the reply is {} bytes of binary data, which would upset the terminal; \

@@ -1,5 +1,6 @@
 //! Writing to stdout and stderr: nothing here panics when the other end is closed.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
@@ -12,6 +13,27 @@ pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
         io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
         _ => Failure::io("can't write to stdout", error),
     })
+}
+
+/// What a terminal would not take for text: it may be a command to it.
+pub(crate) fn is_command(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
+}
+
+/// A guest's text for stderr: where that is a terminal, with its commands written out.
+pub(crate) fn guarded(text: &str) -> Cow<'_, str> {
+    if io::stderr().is_terminal() { written_out(text) } else { text.into() }
+}
+
+fn written_out(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_command) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_command(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out.into()
 }
 
 /// Writes a line to stderr. Where that is closed there is nobody to tell.

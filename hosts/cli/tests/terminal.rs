@@ -53,6 +53,20 @@ fn binary_data_is_refused_unless_asked_for() {
 }
 
 #[test]
+fn what_guests_log_and_raise_is_no_command_to_the_terminal() {
+    let call = |export: &str, input: &str| {
+        let export = format!("conformance.v1.Conformance/{export}");
+        on_terminal(&["call", guest(), &export, "-i", input, "--output", "hex"], &[("NO_COLOR", "1")])
+    };
+    let (code, seen) = call("Log", r#"{"level":"info","message":"\u001b[2Jgone\tand\u009b31m"}"#);
+    assert_eq!(Some(0), code);
+    assert!(seen.contains(": \\u{1b}[2Jgone\tand\\u{9b}31m\n"), "{seen:?}");
+    let (code, seen) = call("Fail", r#"{"message":"\u001b]0;title\u0007"}"#);
+    assert_eq!(Some(1), code);
+    assert!(seen.contains(r"\u{1b}]0;title\u{7}") && !seen.contains('\u{1b}'), "{seen:?}");
+}
+
+#[test]
 fn colours_are_for_terminals_that_want_them() {
     let wrong = ["inspect", "nothing"];
     assert!(on_terminal(&wrong, &[]).1.starts_with("\x1b[1;31mpolyhost:\x1b[0m nothing is no location"));
