@@ -81,9 +81,10 @@ impl DotnetRoot {
         self.runtimes.get(framework)?.iter().find(|version| !version.is_preview())
     }
 
-    /// The folder of the highest SDK.
+    /// The folder of the newest SDK. A preview is taken only where there is nothing else: it may need a preview of the
+    /// runtime, which hostfxr does not roll forward to.
     pub fn sdk(&self) -> Option<PathBuf> {
-        let newest = self.sdks.first()?;
+        let newest = self.sdks.iter().find(|version| !version.is_preview()).or(self.sdks.first())?;
         Some(self.root.join("sdk").join(newest.to_string()))
     }
 

@@ -14,7 +14,7 @@ pub const LIBRARIES: [&str; 2] = ["Microsoft.CodeAnalysis.dll", "Microsoft.CodeA
 const ADVICE: &str = "install a .NET SDK, or set POLYHOST_ROSLYN to a folder with Microsoft.CodeAnalysis.dll and \
                       Microsoft.CodeAnalysis.CSharp.dll";
 
-/// Searches for a folder with both libraries, in this order: the one that `POLYHOST_ROSLYN` names, the highest SDK of
+/// Searches for a folder with both libraries, in this order: the one that `POLYHOST_ROSLYN` names, the newest SDK of
 /// `runtime` (its `Roslyn/bincore`), and `roslyn/` in the project's own folder ([`dotnet::LOCAL`]).
 ///
 /// `runtime` is the root that will run the compiler: one out of a newer root's SDK would not load.

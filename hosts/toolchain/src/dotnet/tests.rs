@@ -182,6 +182,20 @@ fn prefers_the_highest_version_by_number() {
 }
 
 #[test]
+fn takes_the_newest_sdk_that_is_a_release_before_a_preview() {
+    let disk = Disk::new();
+    disk.root("r", "10.0.12");
+    let check = |added: &str, newest: &str| {
+        disk.write(&format!("r/sdk/{added}/dotnet.dll"), "");
+        let found = inspect(&disk.path("r"), "test").expect("a root");
+        assert_eq!(found.sdk(), Some(disk.path("r/sdk").join(newest)));
+    };
+    check("11.0.100-preview.1", "11.0.100-preview.1");
+    check("9.0.300", "9.0.300");
+    check("10.0.401", "10.0.401");
+}
+
+#[test]
 fn prefers_a_real_root_over_the_one_from_registries() {
     let disk = Disk::new();
     let registry = disk.root("local/registry", "9.0.7");
