@@ -30,9 +30,15 @@ scope         prints the arguments with which cargo takes everything that can be
 --require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit (default: POLYHOST_REQUIRE)
 --root FOLDER       the checkout (default: the one around the working folder)
 
+Variables:
 POLYHOST_OFFLINE    a folder with dotnet/*.tar.xz and nuget/, to do without the network
-POLYHOST_PYTHON     the Python to use
-DOTNET_ROOT         the .NET to use
+POLYHOST_REQUIRE    what to require where --require does not say
+POLYHOST_PYTHON     the Python to use, a path or a name on PATH; before VIRTUAL_ENV and PATH
+DOTNET_ROOT         the .NET to use; DOTNET_ROOT_X64 or DOTNET_ROOT_ARM64 before it, PATH and the usual folders after it
+POLYHOST_DOTNET     where all else looks for .NET last; here always the checkout's .dotnet, which .cargo/config.toml
+                    names to what cargo runs
+POLYHOST_ROSLYN     a folder with the C# compiler's two libraries, to use before that of an SDK
+CC                  the C compiler (default: cc)
 ";
 
 const COMMANDS: [&str; 6] = ["ensure", "report", "csharp-tests", "dotnet", "features", "scope"];
@@ -256,4 +262,20 @@ fn list(text: &str) -> Result<Vec<String>, String> {
             other => Err(format!("`{other}` is no runtime to require; there are clr, cpython and luajit")),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polyhost_toolchain::setup::OFFLINE;
+    use polyhost_toolchain::{dotnet, python, roslyn};
+
+    #[test]
+    fn the_help_names_every_variable_that_is_read() {
+        let [arch, root] = dotnet::VARIABLES;
+        let own = ["POLYHOST_REQUIRE", "VIRTUAL_ENV", "CC", "PATH"];
+        for name in [OFFLINE, python::VARIABLE, roslyn::VARIABLE, dotnet::LOCAL, arch, root].iter().chain(&own) {
+            assert!(HELP.contains(name), "{name}");
+        }
+    }
 }
