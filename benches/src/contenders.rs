@@ -24,6 +24,12 @@ pub(crate) fn load(registry: &Registry, scheme: &str, instances: usize) -> Resul
     registry.runtime(scheme)?.load(&source, &LoadOptions::new().instances(instances))
 }
 
+/// Why the guest of a runtime is not there, where it is not: those in Python and Lua always are.
+pub(crate) fn missing_guest(scheme: &str) -> Option<String> {
+    let missing = scheme == "clr" && !Path::new(ASSEMBLY).is_file();
+    missing.then(|| format!("{ASSEMBLY} is not built; run `make setup`"))
+}
+
 /// The export that returns its request, in every guest.
 pub(crate) const ECHO: &str = "bench/Echo";
 

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use polyhost::{CallContext, Function, Output, Result};
+use polyhost::{CallContext, Error, ErrorKind, Function, Output, Result};
 
 use crate::stats::Estimate;
 
@@ -119,16 +119,28 @@ pub(crate) fn caller<'a>(function: &'a dyn Function, size: usize, random: &mut f
     let cx = CallContext::none();
     Box::new(move |n| {
         for _ in 0..n {
-            output.clear();
-            let payload = payloads.next();
-            function.call(&cx, payload, &mut output)?;
-            assert_eq!(payload.len(), output.len(), "{} does not echo", function.export().name());
+            call_echo(function, &cx, payloads.next(), &mut output)?;
         }
         Ok(())
     })
 }
 
-/// Calls a second by `threads` callers of `call`, each with its own payloads, for `slice`.
+/// Calls a function that returns its request; `output` holds nothing but the reply then.
+///
+/// # Errors
+/// What the call fails with, or that the reply has another length.
+pub(crate) fn call_echo(function: &dyn Function, cx: &CallContext, payload: &[u8], output: &mut Output) -> Result<()> {
+    output.clear();
+    function.call(cx, payload, output)?;
+    if output.len() == payload.len() { Ok(()) } else { Err(no_echo(function.export().name())) }
+}
+
+#[cold]
+pub(crate) fn no_echo(name: &str) -> Error {
+    Error::new(ErrorKind::Encode, format!("{name} does not return its request"))
+}
+
+/// Calls a second by `threads` callers of `call`, each with its own payloads, for `slice`. `call` clears the output.
 pub(crate) fn throughput(
     threads: usize,
     slice: Duration,
@@ -146,7 +158,6 @@ pub(crate) fn throughput(
         warm?;
         let mut done = 0;
         while !stop.load(Ordering::Relaxed) {
-            output.clear();
             call(payloads.next(), &mut output)?;
             done += 1;
         }

@@ -19,8 +19,10 @@ pub(crate) struct Check {
     pub(crate) measured: Option<Estimate>,
     /// How the two compare; absent where it could not be measured.
     pub(crate) verdict: Option<Verdict>,
-    /// Why it could not be measured.
+    /// What is not there, where that is why it could not be measured.
     pub(crate) skipped: Option<String>,
+    /// What failed, where that is why.
+    pub(crate) failed: Option<String>,
     /// The numbers behind the ratio.
     pub(crate) detail: String,
 }
@@ -41,26 +43,23 @@ impl Check {
             measured: Some(measured),
             verdict: Some(target.judge(measured)),
             skipped: None,
+            failed: None,
             detail: detail.into(),
         }
     }
 
     /// A check that could not be measured.
-    pub(crate) fn skipped(
-        name: &'static str,
-        what: impl Into<String>,
-        target: Target,
-        reason: impl Into<String>,
-    ) -> Check {
-        Check {
-            name,
-            what: what.into(),
-            target,
-            measured: None,
-            verdict: None,
-            skipped: Some(reason.into()),
-            detail: String::new(),
-        }
+    pub(crate) fn unmeasured(name: &'static str, what: impl Into<String>, target: Target, reason: Unmeasured) -> Check {
+        let (skipped, failed) = match reason {
+            Unmeasured::Skipped(reason) => (Some(reason), None),
+            Unmeasured::Failed(reason) => (None, Some(reason)),
+        };
+        Check { name, what: what.into(), target, measured: None, verdict: None, skipped, failed, detail: String::new() }
+    }
+
+    /// Whether a run with this check is none to be content with; `required` says that nothing may be skipped.
+    pub(crate) fn is_bad(&self, required: bool) -> bool {
+        self.verdict == Some(Verdict::Missed) || self.failed.is_some() || (required && self.skipped.is_some())
     }
 
     /// One line for a terminal.
@@ -70,7 +69,7 @@ impl Check {
             let _ = write!(line, " measured {} [{}, {}]", show(value), show(low), show(high));
         }
         let _ = write!(line, "  {}", self.what);
-        match &self.skipped {
+        match self.skipped.as_ref().or(self.failed.as_ref()) {
             Some(reason) => {
                 let _ = write!(line, ": {reason}");
             }
@@ -87,8 +86,24 @@ impl Check {
             Some(Verdict::Reached) => "reached",
             Some(Verdict::Inconclusive) => "inconclusive",
             Some(Verdict::Missed) => "MISSED",
+            None if self.failed.is_some() => "FAILED",
             None => "skipped",
         }
+    }
+}
+
+/// Why there is no number.
+#[derive(Debug)]
+pub(crate) enum Unmeasured {
+    /// The runtime or its guest is not there.
+    Skipped(String),
+    /// They are, and something went wrong.
+    Failed(String),
+}
+
+impl From<polyhost::Error> for Unmeasured {
+    fn from(error: polyhost::Error) -> Self {
+        Unmeasured::Failed(error.to_string())
     }
 }
 

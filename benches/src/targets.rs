@@ -7,8 +7,8 @@ use polyhost::{CallContext, Function, Output, Registry, Result};
 use crate::alloc;
 use crate::contenders;
 use crate::floors;
-use crate::measure::{Contender, Payloads, Plan, Rounds, caller, throughput};
-use crate::report::{Check, show};
+use crate::measure::{Contender, Payloads, Plan, Rounds, call_echo, caller, no_echo, throughput};
+use crate::report::{Check, Unmeasured, show};
 use crate::start;
 use crate::stats::{Estimate, Target};
 
@@ -88,64 +88,75 @@ impl Targets {
         };
         match outcome {
             Ok((estimate, detail)) => Check::measured(name, what, target, estimate, detail),
-            Err(reason) => Check::skipped(name, what, target, reason),
+            Err(reason) => Check::unmeasured(name, what, target, reason),
         }
+    }
+
+    /// Whether the runtime of `scheme` and its guest are there. Whatever fails after this has failed.
+    fn need(&self, scheme: &str) -> std::result::Result<(), Unmeasured> {
+        let missing = match self.registry.runtime(scheme) {
+            Err(error) => Some(error.to_string()),
+            Ok(_) => contenders::missing_guest(scheme),
+        };
+        missing.map_or(Ok(()), |reason| Err(Unmeasured::Skipped(reason)))
     }
 
     fn start(&mut self, scheme: &str) -> Outcome {
         let times = if self.plan.rounds < Plan::STANDARD.rounds { 3 } else { 15 };
-        let millis = start::in_processes(scheme, times)?;
+        self.need(scheme)?;
+        let millis = start::in_processes(scheme, times).map_err(Unmeasured::Failed)?;
         Ok((Estimate::median_of(&millis, &mut self.random), format!("{times} processes")))
     }
 
     fn echo(&mut self, scheme: &str) -> Outcome {
-        let echo = contenders::echo(&self.registry, scheme).map_err(|e| e.to_string())?;
-        let floor = floors::of(&self.registry, scheme, &echo).map_err(|e| e.to_string())?;
+        self.need(scheme)?;
+        let echo = contenders::echo(&self.registry, scheme)?;
+        let floor = floors::of(&self.registry, scheme, &echo)?;
         let random = &mut self.random;
         let mut pair = [caller(&*echo, PAYLOAD, random), floor_caller(floor, random)];
-        let rounds = Rounds::run(self.plan, &mut pair, random).map_err(|e| e.to_string())?;
+        let rounds = Rounds::run(self.plan, &mut pair, random)?;
         let detail =
             format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
         Ok((rounds.ratio(0, 1, random), detail))
     }
 
     fn allocations(&mut self, scheme: &str) -> Outcome {
-        let echo = contenders::echo(&self.registry, scheme).map_err(|e| e.to_string())?;
+        self.need(scheme)?;
+        let echo = contenders::echo(&self.registry, scheme)?;
         let (calls, cx) = (10_000, CallContext::none());
         let (mut payloads, mut output) = (Payloads::new(PAYLOAD, &mut self.random), Output::new());
         let mut run = |calls| -> Result<()> {
             for _ in 0..calls {
-                output.clear();
-                echo.call(&cx, payloads.next(), &mut output)?;
+                call_echo(&*echo, &cx, payloads.next(), &mut output)?;
             }
             Ok(())
         };
-        run(1000).map_err(|e| e.to_string())?;
+        run(1000)?;
         let before = alloc::count();
-        run(calls).map_err(|e| e.to_string())?;
+        run(calls)?;
         let made = alloc::count() - before;
         Ok((Estimate::exact(made as f64 / calls as f64), format!("{made} in {calls} calls")))
     }
 
     /// Calls a second of many callers against one, in turns; with `work` nanoseconds in each call.
     fn callers(&mut self, scheme: &str, instances: usize, work: Option<f64>) -> Outcome {
-        let text = |e: polyhost::Error| e.to_string();
-        let module = contenders::load(&self.registry, scheme, instances).map_err(text)?;
+        self.need(scheme)?;
+        let module = contenders::load(&self.registry, scheme, instances)?;
         let name = if work.is_some() { "bench/Work" } else { contenders::ECHO };
-        let function = module.function(name).map_err(text)?;
+        let function = module.function(name)?;
         if let Some(nanos) = work {
-            let set = module.function("bench/SetWork").map_err(text)?;
-            self.tune_work(&*function, &*set, nanos).map_err(text)?;
+            let set = module.function("bench/SetWork")?;
+            self.tune_work(&*function, &*set, nanos)?;
         }
         let cx = CallContext::none();
-        let call = |payload: &[u8], output: &mut Output| function.call(&cx, payload, output);
+        let call = |payload: &[u8], output: &mut Output| call_echo(&*function, &cx, payload, output);
         let slice = self.plan.slice * 5;
         let (mut ratios, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=self.plan.rounds {
             let seed = self.random.u64(..);
             // Either comes first in half of the rounds.
             let many_first = self.random.bool();
-            let measure = |threads| throughput(threads, slice, seed, &call).map_err(text);
+            let measure = |threads| throughput(threads, slice, seed, &call);
             let (a, b) = if many_first {
                 let b = measure(CALLERS)?;
                 (measure(1)?, b)
@@ -178,15 +189,56 @@ impl Targets {
 }
 
 /// The number with what stands behind it; or why there is none.
-type Outcome = std::result::Result<(Estimate, String), String>;
+type Outcome = std::result::Result<(Estimate, String), Unmeasured>;
 
 fn floor_caller<'a>(mut floor: floors::Floor, random: &mut fastrand::Rng) -> Contender<'a> {
     let mut payloads = Payloads::new(PAYLOAD, random);
     let mut reply = vec![0; PAYLOAD];
     Box::new(move |n| {
         for _ in 0..n {
-            assert_eq!(PAYLOAD, floor(payloads.next(), &mut reply), "the floor does not echo");
+            if floor(payloads.next(), &mut reply) != PAYLOAD {
+                return Err(no_echo("the floor"));
+            }
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polyhost::{LoadOptions, ModuleSource};
+
+    fn run(registry: Registry, name: &str) -> Check {
+        let mut targets = Targets { registry, ..Targets::new(Plan::QUICK, 1) };
+        targets.run(name, &mut |_| ()).pop().expect("one check")
+    }
+
+    #[test]
+    fn only_what_is_not_there_is_skipped() {
+        let check = run(Registry::new(), "allocations.luajit");
+        assert!(check.skipped.is_some() && check.failed.is_none(), "{}", check.line());
+        assert!(!check.is_bad(false) && check.is_bad(true));
+        let check = run(polyhost::registry(), "allocations.luajit");
+        assert!(check.measured.is_some(), "{}", check.line());
+    }
+
+    #[test]
+    fn a_call_that_fails_and_an_echo_that_is_none_are_failures() {
+        let text = "local polyhost = require 'polyhost'
+            polyhost.export('fail', function() error('no') end)
+            polyhost.export('empty', function() return '' end)";
+        let source = ModuleSource::Text { name: "bad.lua".into(), text: text.into() };
+        let runtime = polyhost::registry().runtime("lua").expect("LuaJIT is built in");
+        let module = runtime.load(&source, &LoadOptions::new()).expect("it loads");
+        for (name, says) in [("fail", "no"), ("empty", "empty does not return its request")] {
+            let function = module.function(name).expect("exported");
+            let mut random = fastrand::Rng::with_seed(1);
+            let mut contender = [caller(&*function, PAYLOAD, &mut random)];
+            let error = Rounds::run(Plan::QUICK, &mut contender, &mut random).err().expect(name);
+            let check = Check::unmeasured("a.check", "", Target::AtMost(1.0), error.into());
+            assert!(check.line().contains("FAILED") && check.line().contains(says), "{}", check.line());
+            assert!(check.is_bad(false));
+        }
+    }
 }
