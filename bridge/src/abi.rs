@@ -163,7 +163,7 @@ pub unsafe fn call(
     }
     output.truncate(before);
     outcome?;
-    Err(failure(cx, status, state))
+    Err(failure(cx, status, state, Some(output.limit())))
 }
 
 /// Out of the way of the calls that have none.
@@ -185,7 +185,7 @@ pub fn with_call(
     let frame = Frame { cx: &cx, module, cancel: guest.cancel, state: Mutex::new(None) };
     let status = enter(frame_pointer(&frame));
     let state = frame.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if status == OK { Ok(()) } else { Err(failure(&cx, status, state)) }
+    if status == OK { Ok(()) } else { Err(failure(&cx, status, state, None)) }
 }
 
 fn frame_pointer(frame: &Frame<'_>) -> *mut PolyhostCall {
@@ -197,9 +197,9 @@ pub fn output_pointer(output: &mut Output) -> *mut PolyhostOutput {
     std::ptr::from_mut(output).cast()
 }
 
-/// Turns a status and what the guest said about it into an error.
+/// Turns a status and what the guest said about it into an error; `limit` is that of the reply, where there is one.
 #[cold]
-fn failure(cx: &CallContext, status: PolyhostStatus, state: Option<Box<State>>) -> Error {
+fn failure(cx: &CallContext, status: PolyhostStatus, state: Option<Box<State>>, limit: Option<usize>) -> Error {
     let said = state.and_then(|state| state.said);
     let Some(code) = Code::from_number(status) else {
         let error = Error::new(ErrorKind::Internal, format!("the guest returned {status}, which is no status code"));
@@ -217,7 +217,8 @@ fn failure(cx: &CallContext, status: PolyhostStatus, state: Option<Box<State>>) 
         }
         // What a guest returns that hands on the status of `output_reserve`.
         None if code == Code::ResourceExhausted => {
-            Error::new(ErrorKind::Exhausted, "the guest reached a limit, most likely that of the reply; raise it")
+            let of_reply = limit.map(|limit| format!(", most likely that of the reply, {limit} bytes; raise it"));
+            Error::new(ErrorKind::Exhausted, format!("the guest reached a limit{}", of_reply.unwrap_or_default()))
         }
         None => match (cx.cancelled(), code) {
             // What it returns that hands on the status of `cancelled`.

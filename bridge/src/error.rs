@@ -219,13 +219,14 @@ impl Error {
         }))
     }
 
-    /// An error that guest code raised.
+    /// An error that guest code raised. Its message begins with the status code, or else with the type.
     #[cold]
     pub fn from_guest(guest: GuestError) -> Self {
-        let message = match (guest.type_name.is_empty(), guest.message.is_empty()) {
+        let what = guest.status.map_or(&*guest.type_name, |code| code.name());
+        let message = match (what.is_empty(), guest.message.is_empty()) {
             (true, _) => guest.message.clone(),
-            (false, true) => guest.type_name.clone(),
-            (false, false) => format!("{}: {}", guest.type_name, guest.message),
+            (false, true) => what.to_owned(),
+            (false, false) => format!("{what}: {}", guest.message),
         };
         let mut error = Error::new(ErrorKind::Guest, message);
         error.0.guest = Some(guest);
@@ -243,6 +244,12 @@ impl Error {
     /// The same error of another kind.
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
+        self
+    }
+
+    /// The same error in other words.
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
         self
     }
 
@@ -403,6 +410,8 @@ fn write_report(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     while let Some(it) = guest {
         if !outermost {
             write!(f, "\n  raised from {}: {}", it.type_name, it.message.trim_end().replace('\n', "\n    "))?;
+        } else if it.status.is_some() && !error.message().contains(&it.type_name) {
+            write!(f, "\n  raised as {}", it.type_name)?;
         }
         for frame in &it.frames {
             write!(f, "\n    {frame}")?;
@@ -460,6 +469,16 @@ mod tests {
             "ValueError: bad [guest, UNKNOWN]\n    at f (a.py:3)\n  raised from KeyError: k\ncaused by: disk",
             report
         );
+    }
+
+    #[test]
+    fn a_status_stands_for_the_type_that_carried_it() {
+        let mut guest = GuestError::new("app.QuotaError", "too many");
+        guest.status = Some(Code::ResourceExhausted);
+        let error = Error::from_guest(guest);
+        check(&error, "RESOURCE_EXHAUSTED: too many");
+        let report = "RESOURCE_EXHAUSTED: too many [guest, RESOURCE_EXHAUSTED]\n  raised as app.QuotaError";
+        assert_eq!(report, format!("{error:?}"));
     }
 
     #[test]

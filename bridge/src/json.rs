@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use prost::Message;
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
+    DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage, SerializeOptions,
 };
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,20 +91,65 @@ impl JsonFunction {
     }
 }
 
-/// The bytes of a message given as proto3 JSON.
+/// The bytes of a message given as proto3 JSON. A byte order mark before it is skipped.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`], with line and column.
+/// [`ErrorKind::Decode`], with the path of the field, line and column.
 pub fn encode(message: &MessageDescriptor, json: &str) -> Result<Vec<u8>> {
-    let name = message.full_name();
-    let wrong =
-        |e: serde_json::Error| Error::new(ErrorKind::Decode, format!("the JSON is not a {name}: {e}")).caused_by(e);
+    // Editors and shells of Windows put one there; serde_json takes it for a mistake.
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
     let mut deserializer = serde_json::Deserializer::from_str(json);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let message =
-        DynamicMessage::deserialize_with_options(message.clone(), &mut deserializer, &options).map_err(wrong)?;
-    deserializer.end().map_err(wrong)?;
-    Ok(message.encode_to_vec())
+    let read = DynamicMessage::deserialize_with_options(message.clone(), tracked, &options);
+    let path = track.path();
+    let read = read.and_then(|read| deserializer.end().map(|()| read));
+    let read = read.map_err(|e| not_the_message(message, &path, e))?;
+    Ok(read.encode_to_vec())
+}
+
+#[cold]
+fn not_the_message(message: &MessageDescriptor, path: &serde_path_to_error::Path, error: serde_json::Error) -> Error {
+    let mut text = format!("the JSON is not a {}: ", message.full_name());
+    // What is no JSON at all breaks off somewhere: line and column tell where.
+    if error.is_data() && path.iter().next().is_some() {
+        text += &format!("{path}: ");
+    }
+    text += &error.to_string();
+    if text.contains(UNKNOWN_FIELD)
+        && let Some(inner) = message_at(message, path)
+    {
+        let fields: Vec<_> = inner.fields().map(|field| field.json_name().to_owned()).collect();
+        let fields = if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
+        text += &format!("; the fields of {} are: {fields}", inner.full_name());
+    }
+    Error::new(ErrorKind::Decode, text).caused_by(error)
+}
+
+/// How prost-reflect says it.
+const UNKNOWN_FIELD: &str = "unrecognized field name";
+
+/// The message at a path.
+fn message_at(message: &MessageDescriptor, path: &serde_path_to_error::Path) -> Option<MessageDescriptor> {
+    let mut at = message.clone();
+    let mut keys = path.iter().filter_map(|segment| match segment {
+        Segment::Map { key } => Some(key),
+        _ => None,
+    });
+    while let Some(key) = keys.next() {
+        let field = at.get_field_by_json_name(key).or_else(|| at.get_field_by_name(key))?;
+        let kind = match field.kind() {
+            Kind::Message(entry) if field.is_map() => {
+                // The entry's own key.
+                keys.next();
+                entry.map_entry_value_field().kind()
+            }
+            kind => kind,
+        };
+        at = kind.as_message()?.clone();
+    }
+    Some(at)
 }
 
 /// The proto3 JSON of a message's bytes, without spaces: fields by number, entries of maps by key.
@@ -167,6 +213,30 @@ impl fmt::Debug for JsonFunction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_in_json_is_told_with_its_path() {
+        let pool = DescriptorPool::decode(polyhost_proto::DESCRIPTORS).expect("our own descriptors");
+        let message = |name: &str| pool.get_message_by_name(name).expect("a message of ours");
+        let all = message("conformance.v1.AllTypes");
+        let check = |json: &str, parts: &[&str]| {
+            let error = encode(&all, json).expect_err(json);
+            for part in parts {
+                assert!(error.message().contains(part), "{part:?} is not in {error}");
+            }
+        };
+        check(r#"{"fInt32":"x"}"#, &["conformance.v1.AllTypes: fInt32: ", "line 1"]);
+        check(r#"{"rMessage":[{},{"fBool":3}]}"#, &["rMessage[1].fBool: ", "line 1"]);
+        check(r#"{"mStringMessage":{"k":{"fBool":3}}}"#, &["mStringMessage.k.fBool: "]);
+        let fields = "; the fields of conformance.v1.AllTypes are: fDouble, fFloat, ";
+        check(r#"{"nope":3}"#, &["'nope'", fields]);
+        check(r#"{"fMessage":{"rMessage":[{"nope":3}]}}"#, &["fMessage.rMessage[0]", "'nope'", fields]);
+        check(r#"{"mStringMessage":{"k":{"nope":3}}}"#, &["mStringMessage.k", "'nope'", fields]);
+        let add = message("conformance.v1.AddRequest");
+        assert_eq!(encode(&add, r#"{"n":2}"#).expect("good"), encode(&add, "\u{feff}{\"n\":2}").expect("good"));
+        let error = encode(&add, r#"{"m":2}"#).expect_err("unknown");
+        assert!(error.message().ends_with("; the fields of conformance.v1.AddRequest are: n"), "{error}");
+    }
 
     #[test]
     fn entries_of_maps_are_sorted_and_fields_stay_by_number() {
