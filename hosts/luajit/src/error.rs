@@ -30,15 +30,22 @@ impl Raised {
     #[cold]
     pub(crate) fn into_error(self, memory_limit: usize) -> Error {
         let Raised { guest, report, cause } = self;
-        let error = if cause == Cause::Memory {
-            out_of_memory(memory_limit).with_guest(guest)
-        } else {
-            Error::from_guest(guest)
-        };
+        let error = if cause == Cause::Memory { out_of_memory(memory_limit).with_guest(guest) } else { told(guest) };
         match report.map(|report| Error::from_report(&report)) {
             Some(Ok(cause) | Err(cause)) => error.caused_by(cause),
             None => error,
         }
+    }
+}
+
+/// An error of guest code. Types of Lua, `string` for most, say nothing in its line.
+fn told(guest: GuestError) -> Error {
+    let plain = guest.status.is_none() && guest.type_name != SYNTAX_ERROR && !guest.message.is_empty();
+    let message = plain.then(|| guest.message.clone());
+    let error = Error::from_guest(guest);
+    match message {
+        Some(message) => error.with_message(message),
+        None => error,
     }
 }
 
@@ -101,11 +108,27 @@ pub(crate) fn in_load(file: &str, memory_limit: usize, mut raised: Box<Raised>) 
         if let Some((line, message)) = syntax_error(&raised.guest.message) {
             raised.guest.frames.push(Frame::new("main chunk", file, line));
             raised.guest.message = message;
-            raised.guest.type_name = "syntax error".into();
+            raised.guest.type_name = SYNTAX_ERROR.into();
         }
     }
     let error = raised.into_error(memory_limit);
-    if error.kind() == ErrorKind::Guest { error.with_kind(ErrorKind::Load) } else { error }
+    if error.kind() != ErrorKind::Guest {
+        return error;
+    }
+    let message = match error.guest().and_then(place) {
+        Some(place) => format!("{place}: {}", error.message()),
+        None => error.message().to_owned(),
+    };
+    error.with_message(message).with_kind(ErrorKind::Load)
+}
+
+const SYNTAX_ERROR: &str = "syntax error";
+
+/// Where guest code raised: the innermost frame of a file that is not the guest library's.
+fn place(guest: &GuestError) -> Option<String> {
+    let guests = |frame: &&Frame| !frame.file.is_empty() && frame.line > 0 && !frame.file.starts_with("polyhost/");
+    let frame = guest.frames.iter().find(guests)?;
+    Some(format!("{}:{}", frame.file, frame.line))
 }
 
 /// The line and the rest of `file:line: rest`.

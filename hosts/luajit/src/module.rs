@@ -87,6 +87,9 @@ type Types = Option<(Arc<Schema>, Arc<Schema>)>;
 fn export(host: &Host, exported: &Exported) -> Result<(Export, Types)> {
     let name = &exported.name;
     let mut all = host.types();
+    if !exported.raw {
+        all.check_export(name).map_err(|error| error.with("module", &host.name))?;
+    }
     let Some(method) = all.method(name).filter(|_| !exported.raw) else {
         return Ok((Export::bytes(name).with_doc(exported.doc.clone().unwrap_or_default()), None));
     };

@@ -47,6 +47,22 @@ impl Types {
         self.pool.get_service_by_name(service)?.methods().find(|it| it.name() == method)
     }
 
+    /// Why this can't be the name of an export: it is in a service that is known, and no method of it.
+    pub(crate) fn check_export(&self, name: &str) -> Result<()> {
+        let Some((service, _)) = name.split_once('/') else { return Ok(()) };
+        let Some(service) = self.pool.get_service_by_name(service) else { return Ok(()) };
+        if self.method(name).is_some() {
+            return Ok(());
+        }
+        let methods: Vec<_> = service.methods().map(|it| it.name().to_owned()).collect();
+        let methods = if methods.is_empty() { "none".to_owned() } else { methods.join(", ") };
+        let message = format!(
+            "the export {name} is no method of {}, whose methods are: {methods}; name one of them, or export it with raw = true",
+            service.full_name()
+        );
+        Err(Error::new(ErrorKind::Load, message))
+    }
+
     /// The message of this full name.
     pub(crate) fn message(&mut self, name: &str) -> Result<Arc<Schema>> {
         if let Some(schema) = self.schemas.get(name) {

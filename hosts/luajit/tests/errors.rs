@@ -27,7 +27,7 @@ fn a_plain_error_has_its_message_and_the_stack() {
     for frame in &guest.frames {
         assert!(frame.file.ends_with("lua/tests/conformance.lua") && frame.line > 0, "{frame}");
     }
-    assert_eq!(format!("call {FAIL}: string: no"), error.to_string());
+    assert_eq!(format!("call {FAIL}: no"), error.to_string());
 }
 
 #[test]
@@ -71,13 +71,22 @@ fn any_value_can_be_raised() {
         ("'text', 0", "string", "text"),
         ("'test.lua:1: not mine'", "string", "test.lua:1: not mine"),
         ("'a\\255b'", "string", "a\u{fffd}b"),
-        ("nil", "nil", "nil"),
+        ("nil", "nil", "an error that is nil"),
         ("42", "string", "42"),
-        ("true", "boolean", "true"),
-        ("1LL", "cdata", "1LL"),
+        ("true", "boolean", "an error that is true"),
+        ("1LL", "cdata", "an error that is 1LL"),
         ("setmetatable({}, { __tostring = function() return 'shown' end })", "table", "shown"),
         ("setmetatable({}, { __tostring = function() error('no') end })", "table", "a table that can't be shown"),
         ("setmetatable({}, { __tostring = function() return {} end })", "table", "a table that can't be shown"),
+        ("{}", "table", "an error that is an empty table"),
+        ("{ message = 'told' }", "table", "told"),
+        (
+            "{ code = 3, why = 'so', more = {} }",
+            "table",
+            "an error that is a table { code = 3, more = a table, why = \"so\" }",
+        ),
+        ("{ 1, 2, 3, 4, 5, 6, 7, 8, 9 }", "table", "an error that is a table of 9 fields, with no message"),
+        ("print", "function", "an error that is a function"),
         ("polyhost.error('plain')", "error", "plain"),
         ("polyhost.status('ABORTED', 'two\\nlines')", "ABORTED", "two\nlines"),
     ] {
@@ -86,9 +95,9 @@ fn any_value_can_be_raised() {
         let guest = error.guest().expect("the guest's own error");
         assert_eq!((type_name, message), (&*guest.type_name, &*guest.message), "{expression}");
         assert_eq!(("test.lua", 2), (&*guest.frames[0].file, guest.frames[0].line), "{expression}");
+        let code = guest.status.map_or_else(String::new, |code| format!("{code}: "));
+        assert_eq!(format!("{code}{message}"), error.message(), "{expression}");
     }
-    let error = raised("{}");
-    assert!(error.guest().expect("the guest's own").message.starts_with("table: 0x"), "{error}");
     // Causes without end are cut off.
     let error = raised("(function() local e = polyhost.error('x') e.cause = e return e end)()");
     assert_eq!("x", error.guest().expect("the guest's own").cause.as_ref().expect("itself").message);
@@ -267,6 +276,7 @@ fn a_syntax_error_says_where() {
     let guest = error.guest().expect("the guest's own");
     assert_eq!(("syntax error", "unexpected symbol near '='"), (&*guest.type_name, &*guest.message));
     assert_eq!(("test.lua", 2), (&*guest.frames[0].file, guest.frames[0].line));
+    assert_eq!("test.lua:2: syntax error: unexpected symbol near '='", error.message());
 }
 
 #[test]
@@ -275,6 +285,7 @@ fn an_error_while_loading_says_where() {
     assert_eq!(ErrorKind::Load, error.kind());
     let guest = error.guest().expect("the guest's own");
     assert_eq!("not today", guest.message);
+    assert_eq!("test.lua:2: not today", error.message());
     let places: Vec<_> = guest.frames.iter().map(|frame| (&*frame.function, frame.line)).collect();
     assert_eq!(vec![("setup", 2), ("main chunk", 4)], places);
 }
@@ -298,6 +309,27 @@ fn what_can_not_be_exported_is_a_load_error() {
         let mine = guest.frames.iter().find(|frame| frame.file == "test.lua").expect("a frame of the module");
         assert_eq!(2, mine.line);
     }
+}
+
+#[test]
+fn an_export_that_is_no_method_of_its_service_is_a_load_error() {
+    let protos = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let load = |export: &str| {
+        let text = format!(
+            "local polyhost = require 'polyhost'
+            polyhost.proto('conformance/v1/conformance.proto')
+            polyhost.export({export})"
+        );
+        let options = LoadOptions::new().option("proto_path", protos.display().to_string());
+        lua().load(&source(&text), &options)
+    };
+    let error = load("'conformance.v1.Conformance/Ecko', print").expect_err("no such method");
+    assert_eq!(ErrorKind::Load, error.kind());
+    for part in ["conformance.v1.Conformance/Ecko is no method", "whose methods are: ", "Echo, "] {
+        assert!(error.message().contains(part), "{part} is not in {error}");
+    }
+    load("'conformance.v1.Conformance/Ecko', { raw = true }, print").expect("bytes need no method");
+    load("'conformance.v1.Other/Ecko', print").expect("another service");
 }
 
 #[test]

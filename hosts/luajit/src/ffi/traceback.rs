@@ -142,13 +142,7 @@ fn describe_value(stack: &Stack<'_>, at: i32, depth: usize, found: &mut Found) -
         return GuestError::new("string", text);
     }
     if !stack.is_error(at) {
-        let kind = stack.kind(at);
-        let text = stack.display(at).unwrap_or_else(|_| {
-            found.interrupted = true;
-            None
-        });
-        let text = text.unwrap_or_else(|| format!("a {} that can't be shown", kind.name()));
-        return GuestError::new(kind.name(), text);
+        return GuestError::new(stack.kind(at).name(), describe_plain(stack, at, found));
     }
     let field = |name| {
         stack.push_field(at, name);
@@ -171,6 +165,69 @@ fn describe_value(stack: &Stack<'_>, at: i32, depth: usize, found: &mut Found) -
     }
     stack.set_top(cause - 1);
     guest
+}
+
+/// What stands for the message of a value that is no error of the guest library's: its own `__tostring`, the field
+/// `message` of a table, or what it is.
+fn describe_plain(stack: &Stack<'_>, at: i32, found: &mut Found) -> String {
+    let kind = stack.kind(at);
+    let text = stack.display(at).unwrap_or_else(|_| {
+        found.interrupted = true;
+        None
+    });
+    match (kind, text) {
+        (_, None) => format!("a {} that can't be shown", kind.name()),
+        (Kind::Table, Some(text)) if text.starts_with("table: 0x") => describe_table(stack, at),
+        (Kind::Table | Kind::Other(_), Some(text)) => text,
+        (Kind::Function, Some(_)) => "an error that is a function".to_owned(),
+        (_, Some(text)) => format!("an error that is {text}"),
+    }
+}
+
+/// A table with more fields than this is not shown.
+const MAX_FIELDS: usize = 8;
+/// Longer texts in one are cut off.
+const MAX_SHOWN: usize = 80;
+
+fn describe_table(stack: &Stack<'_>, at: i32) -> String {
+    stack.push_field(at, "message");
+    let message = stack.text(stack.top());
+    stack.pop(1);
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        return message;
+    }
+    let (mut fields, mut count) = (Vec::new(), 0);
+    stack.push_nil();
+    while stack.next(at) {
+        count += 1;
+        if count <= MAX_FIELDS {
+            let value = stack.top();
+            let key = stack.text(value - 1).unwrap_or_else(|| format!("[{}]", show(stack, value - 1)));
+            fields.push(format!("{key} = {}", show(stack, value)));
+        }
+        stack.pop(1);
+    }
+    // The order of a hash differs from run to run.
+    fields.sort();
+    match count {
+        0 => "an error that is an empty table".to_owned(),
+        1..=MAX_FIELDS => format!("an error that is a table {{ {} }}", fields.join(", ")),
+        _ => format!("an error that is a table of {count} fields, with no message"),
+    }
+}
+
+/// A value within a table; no guest code runs.
+fn show(stack: &Stack<'_>, at: i32) -> String {
+    match stack.kind(at) {
+        Kind::String => {
+            let text = stack.text(at).unwrap_or_default();
+            let cut = text.char_indices().nth(MAX_SHOWN).map_or(text.len(), |(end, _)| end);
+            format!("{:?}{}", &text[..cut], if cut < text.len() { "…" } else { "" })
+        }
+        Kind::Number => stack.number(at).unwrap_or_default().to_string(),
+        Kind::Boolean => stack.truth(at).to_string(),
+        kind => format!("a {}", kind.name()),
+    }
 }
 
 /// The message behind the `file:line: ` that `error` puts before it, where that is the place of `frame`.

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Wrong(Wrong),
     /// A limit of the host.
     Limit(Error),
+    /// What is written is longer than `limit`: after so many bytes `more` were to follow.
+    TooLong { limit: usize, written: usize, more: usize },
     /// The VM's own limit.
     Memory,
     /// The call was interrupted meanwhile.
@@ -93,6 +95,7 @@ impl Failure {
         match self {
             Failure::Wrong(it) => Failed::Host(wrong(it.into_text())),
             Failure::Limit(error) => Failed::Host(error),
+            Failure::TooLong { limit, written, more } => Failed::Host(too_long("the reply", limit, written, more)),
             Failure::Memory => Failed::Memory,
             Failure::Interrupted => Failed::Interrupted,
         }
@@ -104,10 +107,19 @@ impl Failure {
         match self {
             Failure::Wrong(it) => Raise::Failure(Error::new(kind, format!("no {message}: {}", it.into_text()))),
             Failure::Limit(error) => Raise::Failure(error),
+            Failure::TooLong { limit, written, more } => Raise::Failure(too_long(message, limit, written, more)),
             Failure::Memory => Raise::Memory,
             Failure::Interrupted => Raise::Interrupt,
         }
     }
+}
+
+#[cold]
+fn too_long(what: &str, limit: usize, written: usize, more: usize) -> Error {
+    let message = format!(
+        "{what} is over its limit of {limit} bytes ({written} written, {more} more asked for); raise the limit or send less"
+    );
+    Error::new(ErrorKind::Exhausted, message)
 }
 
 impl From<Interrupted> for Failure {

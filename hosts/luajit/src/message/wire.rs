@@ -1,7 +1,5 @@
 //! The wire format: keys, varints, fixed and delimited values.
 
-use polyhost_bridge::{Error, ErrorKind};
-
 use super::{Failure, Wrong};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -146,7 +144,7 @@ impl<'a> Writer<'a> {
 
     pub(super) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
         if self.limit - self.bytes.len() < bytes.len() {
-            return Err(self.over_limit());
+            return Err(self.over_limit(bytes.len()));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())
@@ -185,9 +183,8 @@ impl<'a> Writer<'a> {
     }
 
     #[cold]
-    fn over_limit(&self) -> Failure {
-        let message = format!("the message is over its limit of {} bytes; raise the limit or send less", self.limit);
-        Failure::Limit(Error::new(ErrorKind::Exhausted, message))
+    fn over_limit(&self, more: usize) -> Failure {
+        Failure::TooLong { limit: self.limit, written: self.bytes.len(), more }
     }
 }
 
@@ -266,7 +263,7 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes, 3);
         writer.raw(&[1, 2]).expect("room");
-        assert!(matches!(writer.raw(&[3, 4]), Err(Failure::Limit(_))));
+        assert!(matches!(writer.raw(&[3, 4]), Err(Failure::TooLong { more: 2, .. })));
         writer.raw(&[3]).expect("exactly");
     }
 }
