@@ -41,6 +41,9 @@ pub(crate) struct Call {
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = load::pair, help_heading = "Calling")]
     metadata: Vec<(String, String)>,
     /// Gives each call this long, such as 50ms, 2s or 1m; exit code 124 when it runs out.
+    ///
+    /// A guest is told, or stopped where that is possible, and waited for; a reply that comes too late is dropped.
+    /// With --async the answer comes in time even where the guest goes on.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true,
         help_heading = "Calling")]
     deadline: Option<Duration>,
@@ -63,7 +66,7 @@ A Lua guest that calls a C# guest:
 pub(crate) fn run(global: &Global, arguments: &Call) -> Result<ExitCode, Failure> {
     let registry = arguments.load.registry();
     let outcome = call(global, arguments, &registry);
-    if !cut_short(&outcome) {
+    if !(arguments.asynchronous && cut_short(&outcome)) {
         load::finish(&registry);
     }
     outcome.map(|()| ExitCode::SUCCESS)
@@ -112,14 +115,26 @@ impl Call {
     ) -> Result<(), Error> {
         reply.clear();
         if !self.asynchronous {
-            return function.call(&cx, input, reply);
+            function.call(&cx, input, reply)?;
+            return in_time(&cx);
         }
         let bytes = block_on(function.clone().call_async(cx, input.clone()))?;
         reply.write(&bytes)
     }
 }
 
-/// Whether a call may still be inside its guest.
+/// The library takes a reply whenever it comes. Here the deadline is a promise to whoever reads the exit code, the same
+/// with and without --async.
+fn in_time(cx: &CallContext) -> Result<(), Error> {
+    if cx.remaining().is_some_and(|left| left.is_zero()) {
+        let message = "the deadline has passed, and the reply that came after it is dropped; \
+                       with --async the call would have ended in time";
+        return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+    }
+    Ok(())
+}
+
+/// Whether a call with --async may still be inside its guest.
 fn cut_short(outcome: &Result<(), Failure>) -> bool {
     use ErrorKind::{Cancelled, DeadlineExceeded};
     matches!(outcome, Err(Failure::Failed(error)) if matches!(error.kind(), Cancelled | DeadlineExceeded))

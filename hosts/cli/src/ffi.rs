@@ -1,10 +1,14 @@
-//! Loading shared libraries, and what `doctor` asks the C library: signal actions, alternate stacks, limits, and
-//! where code was loaded from.
+//! Loading shared libraries, keeping stdout for results, and what `doctor` asks the C library: signal actions,
+//! alternate stacks, limits, and where code was loaded from.
 
 use std::ffi::{CStr, c_int, c_void};
+use std::fs::File;
+use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::FromRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use polyhost::native::Native;
 
@@ -15,6 +19,45 @@ compile_error!("the polyhost program is written for Linux");
 pub(crate) fn native() -> Arc<Native> {
     // SAFETY: whoever names a library on the command line vouches for it, as for any program that they run.
     unsafe { Native::with_libraries() }
+}
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// The standard library opens /dev/null in the place of a closed stdout before `main`, which then looks like one that
+/// somebody chose. So this is asked earlier.
+// SAFETY: the C library calls what is in this section once, before `main`; the types are compatible: arguments are
+// ignored.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: asks for the flags of a descriptor, which may be closed.
+        let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+        STDOUT_WAS_CLOSED.store(closed, Ordering::Relaxed);
+    }
+    look
+};
+
+/// Whether this program was started without a stdout.
+pub(crate) fn stdout_was_closed() -> bool {
+    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
+}
+
+/// Gives stdout as a file of its own, which no child process gets, and points descriptor 1 to stderr.
+pub(crate) fn take_stdout() -> io::Result<File> {
+    // SAFETY: makes a new descriptor, above the three that everybody knows, and owns it from then on.
+    let stdout = unsafe {
+        let copy = libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD_CLOEXEC, 3);
+        if copy == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        File::from_raw_fd(copy)
+    };
+    // SAFETY: both are open: the standard library sees to that. Nobody owns descriptor 1.
+    match unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(stdout),
+    }
 }
 
 /// What a process does with a signal.

@@ -54,7 +54,7 @@ impl Input {
             (Some(text), _) if text == "-" => self.read_all("stdin", io::stdin().lock())?,
             (Some(text), _) => match text.as_bytes().strip_prefix(b"@") {
                 Some(path) => self.read_file(Path::new(&OsString::from_vec(path.to_vec())))?,
-                None => ("--input".to_owned(), text.as_bytes().to_vec()),
+                None => self.read_all("--input", text.as_bytes())?,
             },
         };
         if self.hex {

@@ -125,7 +125,7 @@ fn tell(arguments: &Inspect, module: &dyn Module, runtime: &RuntimeInfo, entries
     let title = format!("{} ({}, {} {})", arguments.load.location, module.name(), runtime.name, runtime.version);
     let _ = writeln!(text, "{}", paint.title(title));
     if entries.is_empty() {
-        text += "exports nothing\n";
+        let _ = writeln!(text, "exports nothing; {}", how_to_export(runtime.scheme));
     }
     for entry in entries {
         let side = |type_name: &Option<String>| type_name.clone().unwrap_or_else(|| "bytes".to_owned());
@@ -140,6 +140,16 @@ fn tell(arguments: &Inspect, module: &dyn Module, runtime: &RuntimeInfo, entries
         let _ = write!(text, "\n{definition}");
     }
     text
+}
+
+/// What a guest has to do, in its own language.
+fn how_to_export(scheme: &str) -> &'static str {
+    match scheme {
+        "clr" => "mark a method with [Export(\"pkg.Service/Method\")] of Polyhost.Guest",
+        "py" => "put @export(\"pkg.Service/Method\") of the package polyhost before a function of the module",
+        "lua" => "call polyhost.export(\"pkg.Service/Method\", handler) while the file loads",
+        _ => "a library lists them in the PolyhostModule that its `open` fills, see polyhost.h",
+    }
 }
 
 /// A command to copy, with every field of the request.

@@ -69,7 +69,11 @@ impl Load {
         let mut loaded: BTreeMap<&str, Arc<dyn Module>> = BTreeMap::new();
         for Service { name, location, export } in &self.services {
             let module = load_once(&mut loaded, registry, location, &services, log)?;
-            services.add_as(name, module.function(export)?)?;
+            let function = module.function(export).map_err(|error| {
+                let message = format!("--service {name}={location}#{export}: {}", error.message());
+                error.with_message(message)
+            })?;
+            services.add_as(name, function)?;
         }
         for location in &self.links {
             let module = load_once(&mut loaded, registry, location, &services, log)?;

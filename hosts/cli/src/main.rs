@@ -26,8 +26,8 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let outcome = match command {
-        Command::Inspect(arguments) => inspect::run(&global, &arguments),
-        Command::Call(arguments) => call::run(&global, &arguments),
+        Command::Inspect(arguments) => screen::keep_stdout().and_then(|()| inspect::run(&global, &arguments)),
+        Command::Call(arguments) => screen::keep_stdout().and_then(|()| call::run(&global, &arguments)),
         Command::Doctor(arguments) => doctor::run(&global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

@@ -2,14 +2,43 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use crate::failure::Failure;
+use crate::ffi;
+
+/// Stdout as this program was given it, once guests can't write there any more.
+static RESULTS: OnceLock<File> = OnceLock::new();
+
+/// Keeps stdout for results: what a guest, a C library or a child process writes to descriptor 1 goes to stderr from
+/// now on.
+pub(crate) fn keep_stdout() -> Result<(), Failure> {
+    if ffi::stdout_was_closed() {
+        return Err(closed());
+    }
+    if RESULTS.get().is_none() {
+        let stdout = ffi::take_stdout().map_err(|error| Failure::io("can't keep stdout for the result", error))?;
+        // A second caller's copy would do as well.
+        let _ = RESULTS.set(stdout);
+    }
+    Ok(())
+}
 
 /// Writes to stdout, all of it.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    if ffi::stdout_was_closed() {
+        return Err(closed());
+    }
+    let written = match RESULTS.get() {
+        Some(mut stdout) => stdout.write_all(bytes),
+        None => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        }
+    };
+    written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
         _ => Failure::io("can't write to stdout", error),
     })
@@ -36,6 +65,10 @@ fn written_out(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
+fn closed() -> Failure {
+    Failure::io("can't write to stdout", io::Error::from_raw_os_error(libc::EBADF))
+}
+
 /// Writes a line to stderr. Where that is closed there is nobody to tell.
 pub(crate) fn note(line: &str) {
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
@@ -43,7 +76,7 @@ pub(crate) fn note(line: &str) {
 
 /// Whether a person reads stdout.
 pub(crate) fn stdout_is_terminal() -> bool {
-    io::stdout().is_terminal()
+    RESULTS.get().map_or_else(|| io::stdout().is_terminal(), File::is_terminal)
 }
 
 /// Colours, where a person reads.

@@ -4,12 +4,16 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-use polyhost_bridge::{Error, ErrorKind};
+use polyhost_bridge::{CallContext, Error, ErrorKind};
 use polyhost_toolchain::NotFound;
 use polyhost_toolchain::dotnet::DotnetRoot;
 
 const INSTALL: &str =
     "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the folder of one";
+
+/// What .NET raises where a call is told to stop.
+const CANCELLED: [&str; 2] = ["System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"];
+const TYPE_INITIALIZATION: &str = "System.TypeInitializationException";
 
 // Codes of hostfxr, from dotnet/runtime `docs/design/features/host-error-codes.md`.
 const LIBRARY_LOAD: u32 = 0x8000_8082;
@@ -23,6 +27,38 @@ const INVALID_CONFIG: u32 = 0x8000_8093;
 const FRAMEWORK_MISSING: u32 = 0x8000_8096;
 const INVALID_STATE: u32 = 0x8000_80a3;
 const INCOMPATIBLE: u32 = 0x8000_80a5;
+
+/// What a call failed with, in a line that tells what the caller can act on: why it was stopped, the status, and what
+/// a type's initializer raised.
+#[cold]
+pub(crate) fn in_call(export: &str, cx: &CallContext, error: Error) -> Error {
+    let error = match (error.guest(), cx.cancelled()) {
+        (Some(guest), Some(reason)) if CANCELLED.contains(&&*guest.type_name) => {
+            let reason = reason.error();
+            error.with_message(reason.message())
+        }
+        (Some(guest), _) if guest.status.is_some() && error.kind() == ErrorKind::Guest => {
+            let told = Error::from_guest(guest.clone());
+            error.with_message(told.message())
+        }
+        _ => with_initializer(error),
+    };
+    error.operation(format!("call {export}"))
+}
+
+/// A failed initializer says of itself only that it has failed.
+#[cold]
+pub(crate) fn with_initializer(error: Error) -> Error {
+    let mut causes = Vec::new();
+    let mut at = error.guest();
+    while let Some(guest) = at.filter(|guest| guest.type_name == TYPE_INITIALIZATION) {
+        at = guest.cause.as_deref();
+        causes.extend(at.map(|cause| format!("{}: {}", cause.type_name, cause.message)));
+    }
+    let Some(cause) = causes.pop() else { return error };
+    let message = format!("{}: {cause}", error.message());
+    error.with_message(message)
+}
 
 /// No .NET: every place that was looked at is in the message.
 #[cold]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use polyhost_bridge::{CallContext, Export, Function, Output, Result};
 
+use crate::error;
 use crate::module::Loaded;
 
 /// An export of a module. Keeps the module loaded.
@@ -22,9 +23,7 @@ impl Function for ClrFunction {
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        self.module
-            .call(self.id, cx, input, output)
-            .map_err(|error| error.operation(format!("call {}", self.export().name())))
+        self.module.call(self.id, cx, input, output).map_err(|error| error::in_call(self.export().name(), cx, error))
     }
 }
 

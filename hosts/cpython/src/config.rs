@@ -67,8 +67,11 @@ impl CpythonConfig {
         self
     }
 
-    /// The program whose prefix and packages CPython uses.
-    pub(crate) fn program(&self) -> Result<PathBuf> {
+    /// The program whose prefix and packages CPython uses. It is not run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it is not there, or both `venv` and `executable` are set.
+    pub fn program(&self) -> Result<PathBuf> {
         let program = match (&self.venv, &self.executable) {
             (Some(_), Some(_)) => {
                 return Err(Error::new(ErrorKind::Config, "both venv and executable are set; set one of them"));
@@ -78,7 +81,11 @@ impl CpythonConfig {
             (None, None) => built_with().ok_or_else(error::no_interpreter)?,
         };
         let program = std::path::absolute(&program).unwrap_or(program);
-        if program.is_file() { Ok(program) } else { Err(error::no_such_interpreter(&program, self.venv.as_deref())) }
+        if program.is_file() {
+            return Ok(program);
+        }
+        let built_with = self.venv.is_none() && self.executable.is_none();
+        Err(error::no_such_interpreter(&program, self.venv.as_deref(), built_with))
     }
 
     /// What is set otherwise than in `running`, a line each.

@@ -61,7 +61,34 @@ pub(crate) fn in_load(py: Python<'_>, helpers: &Helpers, error: PyErr) -> Error 
     if exception.is_instance(&helpers.load_error.bind(py)).unwrap_or(false) {
         return Error::new(ErrorKind::Load, said.guest.message);
     }
-    said.into_error().with_kind(ErrorKind::Load)
+    let place = said.guest.frames.first().filter(|frame| !frame.file.is_empty());
+    let mut message = match place {
+        Some(frame) => format!("{}:{}: ", frame.file, frame.line),
+        None => String::new(),
+    };
+    let lacks_protobuf = lacks_protobuf(&said.guest);
+    let error = said.into_error();
+    message += error.message();
+    if lacks_protobuf {
+        message += &format!("; {}", how_to_get_protobuf(py));
+    }
+    error.with_message(message).with_kind(ErrorKind::Load)
+}
+
+/// Modules made by protoc import `google.protobuf`; nobody knows `google` as the name of a package to install.
+fn lacks_protobuf(guest: &GuestError) -> bool {
+    guest.type_name == "ModuleNotFoundError"
+        && ["No module named 'google'", "No module named 'google.protobuf"]
+            .iter()
+            .any(|it| guest.message.starts_with(it))
+}
+
+fn how_to_get_protobuf(py: Python<'_>) -> String {
+    let program = py.import("sys").and_then(|sys| sys.getattr("executable")?.extract::<String>());
+    let program = program.unwrap_or_default();
+    format!(
+        "the Python in use is {program}, which has no package protobuf; add it with: {program} -m pip install protobuf"
+    )
 }
 
 /// What went wrong in the guest package itself.
@@ -185,9 +212,15 @@ pub(crate) fn no_interpreter() -> Error {
 }
 
 #[cold]
-pub(crate) fn no_such_interpreter(program: &Path, venv: Option<&Path>) -> Error {
+pub(crate) fn no_such_interpreter(program: &Path, venv: Option<&Path>, built_with: bool) -> Error {
+    let other = "or use another: VIRTUAL_ENV for the program polyhost, CpythonConfig::venv or executable in a program \
+                 of your own";
     let advice = match venv {
-        Some(folder) => format!("make the environment with: python3 -m venv {}", folder.display()),
+        Some(folder) => format!("make the environment with: python3 -m venv {}, {other}", folder.display()),
+        None if built_with => format!(
+            "this was built with it, and uses its packages: put it back, build again with POLYHOST_PYTHON (make) or \
+             PYO3_PYTHON (cargo) set, {other}"
+        ),
         None => "set CpythonConfig::venv or CpythonConfig::executable to one that is there".to_owned(),
     };
     Error::new(ErrorKind::Config, format!("there is no interpreter {}; {advice}", program.display()))

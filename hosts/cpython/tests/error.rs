@@ -43,6 +43,18 @@ fn types_of_guests_have_their_modules_name() {
     let error = raised("    raise StatusError(Code.NOT_FOUND, 'x')\n");
     let guest = error.guest().expect("raised");
     assert_eq!(("polyhost.StatusError", "x", Some(Code::NotFound)), (&*guest.type_name, &*guest.message, guest.status));
+    assert_eq!("call f: NOT_FOUND: x", error.to_string());
+}
+
+#[test]
+fn what_does_not_load_says_where_in_its_line() {
+    let message = |guest: &str| load_error(&text(guest)).message().to_owned();
+    assert_eq!("guest.py:2: ValueError: no", message("\nraise ValueError('no')\n"));
+    assert_eq!("guest.py:3: SyntaxError: invalid syntax", message("\n\nx = = 2\n"));
+    let lacking = message("raise ModuleNotFoundError(\"No module named 'google'\")");
+    assert!(lacking.contains("python -m pip install protobuf"), "{lacking}");
+    let other = message("import nothing_of_that_name");
+    assert_eq!("guest.py:1: ModuleNotFoundError: No module named 'nothing_of_that_name'", other);
 }
 
 #[test]
