@@ -8,8 +8,8 @@ use polyhost_bridge::{CallContext, Error, ErrorKind};
 use polyhost_toolchain::NotFound;
 use polyhost_toolchain::dotnet::DotnetRoot;
 
-const INSTALL: &str =
-    "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the folder of one";
+const INSTALL: &str = "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the folder of one, \
+     or POLYHOST_DOTNET to the .dotnet of a checkout of Polyhost";
 
 /// What .NET raises where a call is told to stop.
 const CANCELLED: [&str; 2] = ["System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"];

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{call, guest, load, start};
 use polyhost_bridge::{
-    CallContext, Error, ErrorKind, Function, LoadOptions, LogSink, ModuleSource, Output, Runtime, Services,
+    CallContext, CancelReason, Error, ErrorKind, Function, LoadOptions, LogSink, ModuleSource, Output, Runtime, Services,
     UnloadVerdict,
 };
 use tempfile::TempDir;
@@ -238,6 +238,46 @@ fn the_sources_of_the_examples_load_as_they_are() {
         let loaded = runtime.load(&ModuleSource::Path(examples.join(file)), &options);
         assert!(!loaded.unwrap_or_else(|error| panic!("{error:?}")).exports().is_empty(), "{file}");
     }
+}
+
+#[test]
+fn the_line_of_a_failed_call_tells_what_its_caller_can_act_on() {
+    let runtime = runtime!();
+    let source = ModuleSource::Text {
+        name: "lines.cs".into(),
+        text: r#"
+            using Polyhost;
+            static class Broken { internal static readonly int Value = int.Parse("x"); }
+            static class Guest
+            {
+                [Export("status")]
+                static byte[] Status(byte[] input) => throw new StatusException(StatusCode.NotFound, "no such number");
+
+                [Export("initializer")]
+                static byte[] Initializer(byte[] input) => [(byte)Broken.Value];
+
+                [Export("stopped")]
+                static byte[] Stopped(byte[] input, CallContext context)
+                {
+                    context.CancellationToken.WaitHandle.WaitOne();
+                    context.CancellationToken.ThrowIfCancellationRequested();
+                    return input;
+                }
+            }
+            "#
+        .into(),
+    };
+    let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+    let line = |export: &str| call(&*module, export, b"").expect_err(export).to_string();
+    assert_eq!("call status: NOT_FOUND: no such number", line("status"));
+    let initializer = line("initializer");
+    assert!(initializer.contains("TypeInitializationException"), "{initializer}");
+    assert!(initializer.contains(": System.FormatException: "), "{initializer}");
+    let cx = CallContext::none().with_timeout(Duration::from_millis(20));
+    let stopped = module.function("stopped").expect("there").call(&cx, b"", &mut Output::new()).expect_err("stopped");
+    assert_eq!(ErrorKind::DeadlineExceeded, stopped.kind());
+    let told = CancelReason::DeadlineExceeded.error();
+    assert_eq!(format!("call stopped: {}", told.message()), stopped.to_string());
 }
 
 #[test]

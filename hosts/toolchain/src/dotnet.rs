@@ -24,7 +24,7 @@ pub const LOCAL: &str = "POLYHOST_DOTNET";
 pub const VARIABLES: [&str; 2] = [ARCH.variable, "DOTNET_ROOT"];
 
 const ADVICE: &str = "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the \
-                      folder of one";
+                      folder of one, or POLYHOST_DOTNET to the .dotnet of a checkout of Polyhost after `make setup`";
 
 #[cfg(target_arch = "x86_64")]
 const ARCH: Arch = Arch { variable: "DOTNET_ROOT_X64", location: "/etc/dotnet/install_location_x64", elf: 62 };

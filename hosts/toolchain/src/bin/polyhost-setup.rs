@@ -20,7 +20,7 @@ usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|guests|protoc|a
        polyhost-setup features | scope
 
 ensure        makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them;
-              if asked, of the protoc that tests compare checked-in C# with (protoc)
+              if asked, of the protoc that makes C# messages (protoc), and prints its path
 report        tells what is found on this machine, and where
 csharp-tests  builds the C# tests and runs them; skips them where there is no SDK to do it
 dotnet        runs the SDK's own program with the project's settings
@@ -101,7 +101,8 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
         tally.add("markdown.lua", lua::ensure(project).map(ready));
     }
     if arguments.parts.iter().any(|part| part == "protoc") {
-        tally.add("protoc", protoc::ensure(project).map(|_| protoc::VERSION));
+        let ready = |path: PathBuf| format!("{}, {}", protoc::VERSION, path.display());
+        tally.add("protoc", protoc::program(project).map(ready));
     }
     cargo_config::write(project)?;
     if let Some(Dotnet(root)) = root

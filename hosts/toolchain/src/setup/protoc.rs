@@ -1,10 +1,11 @@
-//! The protoc that the checked-in C# messages are made by, for the tests that compare the two.
+//! The protoc that the checked-in C# messages are made by: for the tests that compare the two, and to be run by people.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::apt::{Apt, Archive};
-use super::files::Part;
+use super::files::{Part, write_if_changed};
 use super::{Error, Project, Result, say};
 
 /// What it says of itself. It is the last release whose C# compiles with Google.Protobuf 3.21 as well as with all later
@@ -40,6 +41,29 @@ pub fn ensure(project: &Project) -> Result<Command> {
     find(project).ok_or_else(|| Error::new(format!("the distribution's protoc is not {VERSION}")))
 }
 
+/// A program that runs the compiler from any shell.
+///
+/// # Errors
+/// As [`ensure`]; when it can't be written.
+pub fn program(project: &Project) -> Result<PathBuf> {
+    let found = PathBuf::from(ensure(project)?.get_program());
+    if !found.starts_with(place(project)) {
+        return Ok(found);
+    }
+    let libraries = libraries(&found).unwrap_or_default();
+    // Quotes, because a checkout's path may have spaces.
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH=\"{}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\" exec \"{}\" \"$@\"\n",
+        libraries.display(),
+        found.display()
+    );
+    let wrapper = project.dotnet().join("bin/protoc");
+    let about = |error| Error::about(wrapper.display(), error);
+    write_if_changed(&wrapper, &script)?;
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).map_err(about)?;
+    Ok(wrapper)
+}
+
 fn place(project: &Project) -> PathBuf {
     project.dotnet().join("protoc")
 }
@@ -47,8 +71,12 @@ fn place(project: &Project) -> PathBuf {
 /// The program, which finds its libraries where it was unpacked beside them.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
-    if let Some(folder) = program.ancestors().nth(2) {
-        command.env("LD_LIBRARY_PATH", folder.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH)));
+    if let Some(libraries) = libraries(program) {
+        command.env("LD_LIBRARY_PATH", libraries);
     }
     command
+}
+
+fn libraries(program: &Path) -> Option<PathBuf> {
+    Some(program.ancestors().nth(2)?.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH)))
 }
