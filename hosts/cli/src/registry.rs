@@ -29,6 +29,37 @@ fn python(log: LogSink) -> polyhost::cpython::CpythonConfig {
     }
 }
 
+/// The interpreter whose packages are used, which is not run.
+#[cfg(feature = "cpython")]
+pub(crate) fn python_program() -> polyhost::Result<std::path::PathBuf> {
+    python(LogSink::default()).program()
+}
+
+/// Variables that name a Python to people who set them, and name none to this program: each with its value and why.
+#[cfg(feature = "cpython")]
+pub(crate) fn passed_over() -> Vec<String> {
+    let mut list = Vec::new();
+    if let Some((folder, false)) = active_environment() {
+        let why = if folder.is_dir() {
+            format!("no environment of Python {BUILT_FOR_PYTHON}, which this program was built for")
+        } else {
+            "there is no such folder".to_owned()
+        };
+        list.push(format!("VIRTUAL_ENV={}: {why}", folder.display()));
+    }
+    let built_with = polyhost::cpython::CpythonConfig::new().program().ok();
+    for name in ["POLYHOST_PYTHON", "PYO3_PYTHON"] {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
+        if let Some(value) = value.filter(|value| Some(value) != built_with.as_ref()) {
+            let value = value.display();
+            list.push(format!(
+                "{name}={value}: says what to build with, and nothing once it is built; use VIRTUAL_ENV"
+            ));
+        }
+    }
+    list
+}
+
 /// The virtual environment that is active in the shell, and whether it was made by the Python that this was built for:
 /// only then are its packages of any use.
 #[cfg(feature = "cpython")]

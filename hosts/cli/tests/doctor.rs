@@ -61,6 +61,31 @@ fn says_what_to_do_where_dotnet_is_missing() {
 }
 
 #[test]
+fn says_which_python_settings_are_passed_over() {
+    if !cfg!(feature = "cpython") {
+        println!("skipped: Python is not in this build");
+        return;
+    }
+    let empty = tempfile::tempdir().expect("a folder");
+    let mut command = command(["doctor"]);
+    command.env("VIRTUAL_ENV", empty.path()).env("POLYHOST_PYTHON", "/nowhere/python");
+    let text = String::from_utf8(run(&mut command).stdout).expect("text");
+    for part in ["passed over: VIRTUAL_ENV=", "passed over: POLYHOST_PYTHON=/nowhere/python: ", "packages of: "] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    // It has all that is looked at, but no interpreter.
+    let version = text.split_once("built for: ").expect("a fact").1.lines().next().expect("a line");
+    let minor = version.split('.').take(2).collect::<Vec<_>>().join(".");
+    std::fs::create_dir_all(empty.path().join(format!("lib/python{minor}"))).expect("made");
+    let run = run(command.env_remove("POLYHOST_PYTHON"));
+    let text = String::from_utf8(run.stdout).expect("text");
+    assert_eq!(Some(1), run.status.code(), "{text}");
+    for part in ["it will not start: there is no interpreter ", "python3 -m venv", "VIRTUAL_ENV"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
 fn starts_what_the_build_has_and_shows_what_changed() {
     let report = report(&["--start"]);
     assert!(runtime(&report, "native")["started"]["version"].is_string());

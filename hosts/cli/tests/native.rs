@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Run, c_guest, command, guest, polyhost, polyhost_with, run};
+use common::{Run, c_guest, checkout, command, guest, polyhost, polyhost_with, run};
 use serde_json::json;
 
 fn conformance(method: &str, arguments: &[&str]) -> Run {
@@ -132,6 +132,39 @@ fn a_deadline_that_passes_has_an_exit_code_of_its_own() {
     }
     conformance("Add", &["--deadline", "0s"]).fails(124, &["deadline"]);
 }
+
+#[test]
+fn a_reply_that_comes_after_the_deadline_is_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wait = format!("wait={}#raw/WaitForCancel", c_guest(folder.path()));
+    // It catches the failure of the service, which ends at the deadline, and replies.
+    let input = json!({"service": "wait", "catch": true}).to_string();
+    let late = conformance("CallService", &["--service", &wait, "--input", &input, "--deadline", "20ms"]);
+    late.fails(124, &["call conformance.v1.Conformance/CallService", "the deadline has passed", "--async"]);
+}
+
+#[test]
+fn what_a_guest_writes_to_descriptor_1_goes_to_stderr() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = std::fs::read_to_string(checkout().join("hosts/native/samples/c/guest.c")).expect("there");
+    let loud = source.replace("return polyhost_write(host, output, input.data, input.len);", LOUD);
+    assert_ne!(source, loud);
+    std::fs::write(folder.path().join("loud.c"), format!("#include <stdio.h>\n#include <stdlib.h>\n{loud}"))
+        .expect("written");
+    let library = folder.path().join("libloud.so");
+    let mut build = std::process::Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    build.args(["-shared", "-fPIC", "-I", "bridge/include", "-o"]).arg(&library).arg(folder.path().join("loud.c"));
+    assert!(build.current_dir(checkout()).status().expect("there is a C compiler").success());
+    let run = polyhost(["call", &*format!("native:{}", library.display()), "raw/Echo", "--input", "hi"]);
+    assert_eq!((Some(0), &b"hi"[..]), (run.code(), &*run.stdout), "{}", run.stderr);
+    assert_eq!("by printf\nby a child\n", run.stderr);
+}
+
+const LOUD: &str = r#"
+    printf("by printf\n");
+    fflush(stdout);
+    if (system("echo by a child") != 0) return POLYHOST_INTERNAL;
+    return polyhost_write(host, output, input.data, input.len);"#;
 
 #[test]
 fn what_the_guest_logs_goes_to_stderr_by_level() {

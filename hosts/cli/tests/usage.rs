@@ -64,13 +64,15 @@ fn an_export_that_is_not_there_lists_those_that_are() {
             .fails(1, &["no export a.B/C", "conformance.v1.Conformance/Add", "raw/Echo"]);
     }
     let service = format!("x={}#a.B/C", guest());
-    add(&["--service", &service]).fails(1, &["no export a.B/C", "raw/Echo"]);
+    add(&["--service", &service]).fails(1, &["--service x=native:", "#a.B/C: no export a.B/C", "raw/Echo"]);
 }
 
 #[test]
 fn json_that_is_not_the_message_is_told_with_line_and_column() {
     add(&["--input", "{\"n\": 1,\n \"m\": 2}"]).fails(1, &["conformance.v1.AddRequest", "'m'", "line 2 column 4"]);
-    add(&["--input", "{\"n\": \"a\"}"]).fails(1, &["line 1 column 9"]);
+    add(&["--input", "{\"m\": 2}"]).fails(1, &["the fields of conformance.v1.AddRequest are: n"]);
+    add(&["--input", "{\"n\": \"a\"}"]).fails(1, &["AddRequest: n: ", "line 1 column 9"]);
+    assert_eq!("{\"sum\":\"2\"}\n", add(&["--input", "\u{feff}{\"n\": 2}"]).text());
     add(&["--input", "{\"n\": 1"]).fails(1, &["EOF", "line 1 column 7"]);
     add(&["--input", "{} {}"]).fails(1, &["trailing characters at line 1 column 4"]);
     add(&["--input", ""]).fails(1, &["empty"]);
@@ -90,6 +92,7 @@ fn input_that_can_not_be_read_is_named() {
     add(&["--input-file", "hosts"]).fails(1, &["can't read hosts", "directory"]);
     add(&["--input", "@/dev/zero"]).fails(1, &["/dev/zero", "67108864", "--limit"]);
     add(&["--input", "@/dev/zero", "--limit", "1K"]).fails(1, &["more than 1024 bytes"]);
+    add(&["--input", "{\"n\": 1}", "--limit", "7"]).fails(1, &["--input has more than 7 bytes", "--limit"]);
     add(&["--input", "@/dev/null", "--limit", "18446744073709551615"]).fails(1, &["the input is empty"]);
 }
 
@@ -98,6 +101,17 @@ fn a_closed_stdin_is_an_empty_one() {
     let closed = format!("exec {} call {} {ADD} --input - <&-", env!("CARGO_BIN_EXE_polyhost"), guest());
     let mut shell = std::process::Command::new("sh");
     common::run(shell.args(["-c", &closed])).fails(1, &["the input is empty", "leave --input out"]);
+}
+
+#[test]
+fn a_closed_stdout_is_an_error() {
+    for command in [&format!("call {} {ADD}", guest()), &format!("inspect {}", guest()), "doctor"] {
+        let closed = format!("exec {} {command} >&-", env!("CARGO_BIN_EXE_polyhost"));
+        let mut shell = std::process::Command::new("sh");
+        common::run(shell.args(["-c", &closed])).fails(1, &["can't write to stdout"]);
+    }
+    let to_null = format!("exec {} call {} {ADD} 1<>/dev/null", env!("CARGO_BIN_EXE_polyhost"), guest());
+    common::run(std::process::Command::new("sh").args(["-c", &to_null])).text();
 }
 
 #[test]

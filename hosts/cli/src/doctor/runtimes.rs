@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use polyhost::{CallContext, Capabilities, Error, ErrorKind, LoadOptions, LogSink, ModuleSource, Registry, Runtime};
-use polyhost_toolchain::{Machine, Search, dotnet, python, roslyn};
+use polyhost_toolchain::{Machine, Outcome, Search, dotnet, python, roslyn};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,6 +86,16 @@ impl RuntimeReport {
         self.facts.push(Fact { name, value: value.into() });
     }
 
+    /// What was named and won't do: whoever named it wonders.
+    fn passed_over<T>(&mut self, search: &Search<T>) {
+        let unusable = search.looked.iter().filter(|it| matches!(it.outcome, Outcome::Unusable(_)));
+        let named =
+            unusable.filter(|it| it.place.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+        for place in named {
+            self.fact("passed over", place.to_string());
+        }
+    }
+
     fn broken(&mut self, why: impl Into<String>, advice: impl Into<String>) {
         self.status = Status::Broken;
         self.summary = why.into();
@@ -121,6 +131,7 @@ fn look_at_dotnet(machine: &Machine, in_build: bool) -> RuntimeReport {
     let newest = |framework| root.newest(framework).map(ToString::to_string);
     report.summary = format!("{} at {}", newest(dotnet::CORE).unwrap_or_default(), root.root.display());
     report.fact("found by", &root.found_by);
+    report.passed_over(&search);
     report.fact("hostfxr", format!("{} ({})", root.hostfxr_version, root.hostfxr.display()));
     for (framework, versions) in &root.runtimes {
         let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
@@ -138,6 +149,8 @@ fn look_at_dotnet(machine: &Machine, in_build: bool) -> RuntimeReport {
             None => format!("none, so clr:FILE.cs will not load; {}", compiler.advice),
         },
     );
+    report.passed_over(&compiler);
+    report.looked.extend(compiler.looked.iter().map(|it| format!("C# compiler: {it}")));
     let icu = if dotnet::has_icu(machine) { "found" } else { "none; every culture behaves like the invariant one" };
     report.fact("ICU", icu);
     report
@@ -166,16 +179,27 @@ fn look_at_python(machine: &Machine, in_build: bool) -> RuntimeReport {
 /// Nothing finds libpython at run time but the path in the program itself, and the loader may take another one.
 #[cfg(feature = "cpython")]
 fn compare_python(report: &mut RuntimeReport) {
-    use crate::registry::{BUILT_FOR_PYTHON as BUILT_FOR, active_environment};
+    use crate::registry::{BUILT_FOR_PYTHON as BUILT_FOR, active_environment, passed_over, python_program};
     let (version, file) = crate::ffi::loaded_python();
     let number = version.split_whitespace().next().unwrap_or_default().to_owned();
     let file = file.map_or_else(|| "an unknown file".to_owned(), |path| path.display().to_string());
     report.summary = format!("{number} at {file}");
     report.fact("loaded library", format!("{version} ({file})"));
     report.fact("built for", BUILT_FOR);
-    if let Some((folder, fits)) = active_environment() {
-        let why = if fits { "" } else { ", not used: another Python made it" };
-        report.fact("virtual environment", format!("{}{why}", folder.display()));
+    match python_program() {
+        Ok(program) => {
+            let by = if matches!(active_environment(), Some((_, true))) { "VIRTUAL_ENV" } else { "the build" };
+            report.fact("packages of", format!("{} (named by {by})", program.display()));
+        }
+        // The error says itself what to do.
+        Err(error) => {
+            report.status = Status::Broken;
+            report.summary = format!("it will not start: {}", error.message());
+            report.error = Some(describe(&error));
+        }
+    }
+    for variable in passed_over() {
+        report.fact("passed over", variable);
     }
     let same = number.strip_prefix(BUILT_FOR).is_some_and(|rest| rest.starts_with('.') || rest.is_empty());
     if !same {
