@@ -43,6 +43,11 @@
 //! exports with JSON by their descriptors. With `cpython`, a package that makes a program needs a build script of one
 //! line, so that the program finds its libpython: see [`cpython`](https://docs.rs/polyhost-cpython).
 
+/// Holds the project's README to what compiles.
+#[cfg(all(doctest, feature = "json"))]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub use polyhost_bridge::*;
 #[cfg(feature = "clr")]
 pub use polyhost_clr as clr;

@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What it asks for: LuaJIT and native code run; .NET is there to see that what it embeds was packed. Python would
-/// have to be linked.
-const FEATURES: &str = r#"["clr", "luajit", "json"]"#;
+/// The first program in it and what that asks for are built here.
+const README: &str = include_str!("../../README.md");
 
 #[test]
 fn a_program_builds_and_runs_from_the_packed_crates() {
@@ -23,15 +22,18 @@ fn a_program_builds_and_runs_from_the_packed_crates() {
     let folder = packed.join("program");
     // Left by an earlier run; where there was none, there is nothing to remove.
     let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(folder.join("src")).expect("the target folder can be written to");
+    std::fs::create_dir_all(folder.join("src/bin")).expect("the target folder can be written to");
     let patches = unpack(&packed.join("package"), &folder);
     assert!(patches.contains("polyhost-luajit"), "{patches}");
     let manifest = format!(
         "[package]\nname = \"program\"\nedition = \"2024\"\n\n[dependencies]\n\
-         polyhost = {{ version = \"0.1\", features = {FEATURES} }}\n\n[patch.crates-io]\n{patches}\n[workspace]\n"
+         polyhost = {{ version = \"0.1\", features = {} }}\n\n[patch.crates-io]\n{patches}\n[workspace]\n",
+        features()
     );
     write(&folder.join("Cargo.toml"), &manifest);
     write(&folder.join("src/main.rs"), include_str!("packaging/program.rs"));
+    // Built and not run: it takes a .NET and guests.
+    write(&folder.join("src/bin/readme.rs"), block("```rust,no_run"));
     // The versions that this workspace was tested with, which are on this machine already.
     std::fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock")).expect("can be copied");
 
@@ -39,6 +41,20 @@ fn a_program_builds_and_runs_from_the_packed_crates() {
     run(cargo(&folder).args(["build", "--quiet"]).arg("--target-dir").arg(&target));
     let said = run(&mut Command::new(target.join("debug/program")));
     assert_eq!("HELLO!\n", said);
+}
+
+/// The features that the README's dependency has. LuaJIT and native code run; .NET is there to see that what it embeds
+/// was packed. Python would have to be linked.
+fn features() -> &'static str {
+    let dependency = block("```toml\n").lines().find(|line| line.starts_with("polyhost = ")).expect("a dependency");
+    let list = dependency.split_once("features = ").expect("with features").1;
+    list.trim_end_matches(" }")
+}
+
+/// The first block of the README that begins so.
+fn block(begin: &str) -> &'static str {
+    let rest = README.split_once(begin).unwrap_or_else(|| panic!("the README has no {begin}")).1;
+    rest.split_once("```").expect("a block ends").0
 }
 
 /// Unpacks every crate and returns the lines that have cargo take them from there.
