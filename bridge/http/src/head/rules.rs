@@ -1,0 +1,152 @@
+//! What the headers of a request say together, and whether they may.
+
+use super::{Flags, Known, Method, RequestHead, TargetForm, Version};
+use crate::h1::{BadRequest, target, target::Target};
+
+/// What the header lines of interest hold.
+#[derive(Default)]
+struct Facts<'a> {
+    host: Option<&'a [u8]>,
+    length: Option<u64>,
+    chunked: Option<bool>,
+    upgrade: bool,
+    expect_continue: bool,
+    options: Options,
+}
+
+/// The options of the Connection header.
+#[derive(Default)]
+struct Options {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+/// Checks the headers of a head that is otherwise read, and sets its flags and Content-Length.
+///
+/// `has_body`: a body may follow though no header says so, as on HTTP/2.
+pub(crate) fn conclude(head: &mut RequestHead, target: &Target, has_body: bool) -> Result<(), BadRequest> {
+    let facts = gather(head)?;
+    check_host(head, target, facts.host)?;
+    let mut flags = Flags::default();
+    let (version, method) = (head.version, head.method);
+    let options = &facts.options;
+    if (version >= Version::Http11 || options.keep_alive) && !options.close {
+        flags.insert(Flags::KEEP_ALIVE);
+    }
+    if options.upgrade {
+        if facts.chunked.is_some() || facts.length.is_some_and(|length| length != 0) {
+            let reason = "Requests with 'Connection: Upgrade' cannot have content in the request body.";
+            return Err(BadRequest::new(400, reason));
+        }
+        if facts.upgrade && version == Version::Http11 {
+            flags.insert(Flags::UPGRADE);
+        }
+    }
+    match (facts.chunked, facts.length) {
+        (Some(_), _) if version != Version::Http11 => {
+            return Err(BadRequest::new(400, "Transfer-Encoding is not allowed on this HTTP version."));
+        }
+        (Some(false), _) => {
+            return Err(BadRequest::new(
+                400,
+                "The message body length cannot be determined: chunked is not the only transfer coding.",
+            ));
+        }
+        (Some(true), Some(_)) => {
+            return Err(BadRequest::new(400, "Transfer-Encoding and Content-Length are not allowed together."));
+        }
+        (Some(true), None) => {
+            flags.insert(Flags::CHUNKED);
+            flags.insert(Flags::HAS_BODY);
+        }
+        (None, Some(length)) if length > 0 => flags.insert(Flags::HAS_BODY),
+        (None, None) if version == Version::Http10 && matches!(method, Method::Post | Method::Put) => {
+            return Err(BadRequest::new(400, "POST and PUT on HTTP/1.0 need a Content-Length header."));
+        }
+        (None, _) => {}
+    }
+    if has_body && facts.length != Some(0) {
+        flags.insert(Flags::HAS_BODY);
+    }
+    if facts.expect_continue && version >= Version::Http11 {
+        flags.insert(Flags::EXPECT_CONTINUE);
+    }
+    let length = facts.length;
+    (head.flags, head.content_length) = (flags, length);
+    Ok(())
+}
+
+fn gather(head: &RequestHead) -> Result<Facts<'_>, BadRequest> {
+    const HOST: u8 = Known::Host as u8;
+    const CONNECTION: u8 = Known::Connection as u8;
+    const CONTENT_LENGTH: u8 = Known::ContentLength as u8;
+    const UPGRADE: u8 = Known::Upgrade as u8;
+    const TRANSFER_ENCODING: u8 = Known::TransferEncoding as u8;
+    const EXPECT: u8 = Known::Expect as u8;
+
+    let mut facts = Facts::default();
+    let bytes = head.stored();
+    for header in &head.headers {
+        let value = header.value.of(bytes);
+        match header.known {
+            HOST if facts.host.is_some() => return Err(BadRequest::new(400, "Multiple Host headers.")),
+            HOST => facts.host = Some(value),
+            CONNECTION => facts.options.add(value),
+            CONTENT_LENGTH if facts.length.is_some() => {
+                return Err(BadRequest::new(400, "Multiple Content-Length headers."));
+            }
+            CONTENT_LENGTH => facts.length = Some(content_length(value)?),
+            UPGRADE => facts.upgrade = true,
+            TRANSFER_ENCODING => {
+                // A second line adds codings, so no two lines can be `chunked` alone.
+                facts.chunked = Some(facts.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
+            }
+            EXPECT => facts.expect_continue = value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
+    }
+    Ok(facts)
+}
+
+impl Options {
+    fn add(&mut self, value: &[u8]) {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return;
+        }
+        for option in value.split(|b| *b == b',') {
+            match option.trim_ascii() {
+                o if o.eq_ignore_ascii_case(b"close") => self.close = true,
+                o if o.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                o if o.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Digits alone, up to the largest `i64`, which is what the boundary carries.
+fn content_length(value: &[u8]) -> Result<u64, BadRequest> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse::<i64>().ok());
+    number.map(i64::unsigned_abs).ok_or_else(|| BadRequest::detail(400, "Invalid content length", value))
+}
+
+fn check_host(head: &RequestHead, target: &Target, host: Option<&[u8]>) -> Result<(), BadRequest> {
+    let Some(host) = host else {
+        return match head.version {
+            Version::Http11 => Err(BadRequest::new(400, "Request is missing Host header.")),
+            _ => Ok(()),
+        };
+    };
+    let (start, end) = target.authority;
+    let named = match target.form {
+        TargetForm::Origin | TargetForm::Asterisk => true,
+        form => target::is_same_host(form, head.target(), &head.target()[start..end], host),
+    };
+    if named && target::is_host_valid(host) {
+        return Ok(());
+    }
+    Err(BadRequest::detail(400, "Invalid Host header", host))
+}
