@@ -15,6 +15,9 @@ mod reason;
 /// The answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// GOAWAY with the error HTTP_1_1_REQUIRED, last stream 0.
+const HTTP_1_1_REQUIRED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13];
+
 /// What follows the bytes of a chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
@@ -228,6 +231,10 @@ pub fn informational(out: &mut BytesMut, status: u16, headers: &[u8]) -> Result<
 
 /// Appends what refuses a request; the connection is to be closed after it.
 pub fn refusal(out: &mut BytesMut, refused: &BadRequest, server: &Server<'_>) {
+    if refused.is_http2 {
+        out.put_slice(HTTP_1_1_REQUIRED);
+        return;
+    }
     status_line(out, refused.status, b"").expect("the usual phrases are clean");
     out.put_slice(b"Content-Length: 0\r\nConnection: close\r\n");
     server_lines(out, server, true, true);

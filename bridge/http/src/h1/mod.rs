@@ -19,6 +19,8 @@ pub struct BadRequest {
     pub reason: Cow<'static, str>,
     /// The value of the `Allow` header that belongs to a 405.
     pub allow: Option<&'static str>,
+    /// Whether the client speaks HTTP/2 unasked, and is refused in that language.
+    pub is_http2: bool,
 }
 
 impl BadRequest {
@@ -27,7 +29,7 @@ impl BadRequest {
 
     /// A refusal with a status and a text.
     pub fn new(status: u16, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason: reason.into(), allow: None }
+        Self { status, reason: reason.into(), allow: None, is_http2: false }
     }
 
     /// A refusal that shows the bytes it is about, made printable and cut to 128.

@@ -151,7 +151,10 @@ fn split_request_line(buffer: &[u8], start: usize, end: usize, head: &mut Reques
     head.version = match &line[to + 1..] {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
-        version => return Err(BadRequest::detail(505, "Unrecognized HTTP version", version)),
+        version => {
+            let refused = BadRequest::detail(505, "Unrecognized HTTP version", version);
+            return Err(BadRequest { is_http2: line == b"PRI * HTTP/2.0", ..refused });
+        }
     };
     head.method = Method::from_bytes(&line[..method_end]);
     let target = target::split(head.method, &line[from..to])?;

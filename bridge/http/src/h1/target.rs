@@ -47,8 +47,9 @@ pub(crate) fn invalid(target: &[u8]) -> BadRequest {
 fn split_absolute(target: &[u8], start: usize) -> Result<Target, BadRequest> {
     let end = start + target[start..].iter().take_while(|b| !matches!(b, b'/' | b'?' | b'#')).count();
     let authority = &target[start..end];
-    // User information is refused with the rest of what is not a host: RFC 9110, 4.2.4.
-    if authority.is_empty() || !is_host_valid(authority) {
+    // User information is refused with the rest of what is not a host: RFC 9110, 4.2.4. A fragment is not part of a
+    // target; the origin form keeps `#` in the path, as Kestrel does.
+    if authority.is_empty() || !is_host_valid(authority) || target[end..].contains(&b'#') {
         return Err(invalid(target));
     }
     Ok(with_path(TargetForm::Absolute, (start, end), target, end))

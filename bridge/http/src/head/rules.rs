@@ -8,10 +8,19 @@ use crate::h1::{BadRequest, target, target::Target};
 struct Facts<'a> {
     host: Option<&'a [u8]>,
     length: Option<u64>,
-    chunked: Option<bool>,
+    codings: Codings,
     upgrade: bool,
     expect_continue: bool,
     options: Options,
+}
+
+/// The transfer codings of a request.
+#[derive(Default)]
+struct Codings {
+    chunked: u32,
+    others: u32,
+    malformed: bool,
+    ends_in_chunked: bool,
 }
 
 /// The options of the Connection header.
@@ -34,37 +43,24 @@ pub(crate) fn conclude(head: &mut RequestHead, target: &Target, has_body: bool) 
     if (version >= Version::Http11 || options.keep_alive) && !options.close {
         flags.insert(Flags::KEEP_ALIVE);
     }
-    if options.upgrade {
-        if facts.chunked.is_some() || facts.length.is_some_and(|length| length != 0) {
-            let reason = "Requests with 'Connection: Upgrade' cannot have content in the request body.";
-            return Err(BadRequest::new(400, reason));
-        }
-        if facts.upgrade && version == Version::Http11 {
-            flags.insert(Flags::UPGRADE);
-        }
-    }
-    match (facts.chunked, facts.length) {
-        (Some(_), _) if version != Version::Http11 => {
-            return Err(BadRequest::new(400, "Transfer-Encoding is not allowed on this HTTP version."));
-        }
-        (Some(false), _) => {
-            return Err(BadRequest::new(
-                400,
-                "The message body length cannot be determined: chunked is not the only transfer coding.",
-            ));
-        }
-        (Some(true), Some(_)) => {
+    let chunked = facts.codings.check(version)?;
+    match (chunked, facts.length) {
+        (true, Some(_)) => {
             return Err(BadRequest::new(400, "Transfer-Encoding and Content-Length are not allowed together."));
         }
-        (Some(true), None) => {
+        (true, None) => {
             flags.insert(Flags::CHUNKED);
             flags.insert(Flags::HAS_BODY);
         }
-        (None, Some(length)) if length > 0 => flags.insert(Flags::HAS_BODY),
-        (None, None) if version == Version::Http10 && matches!(method, Method::Post | Method::Put) => {
+        (false, Some(length)) if length > 0 => flags.insert(Flags::HAS_BODY),
+        (false, None) if version == Version::Http10 && matches!(method, Method::Post | Method::Put) => {
             return Err(BadRequest::new(400, "POST and PUT on HTTP/1.0 need a Content-Length header."));
         }
-        (None, _) => {}
+        (false, _) => {}
+    }
+    // With a body the offer to upgrade is passed over, as RFC 9110, 7.8 allows: clients try HTTP/2 with a POST this way.
+    if options.upgrade && facts.upgrade && version == Version::Http11 && !flags.contains(Flags::HAS_BODY) {
+        flags.insert(Flags::UPGRADE);
     }
     if has_body && facts.length != Some(0) {
         flags.insert(Flags::HAS_BODY);
@@ -72,8 +68,7 @@ pub(crate) fn conclude(head: &mut RequestHead, target: &Target, has_body: bool) 
     if facts.expect_continue && version >= Version::Http11 {
         flags.insert(Flags::EXPECT_CONTINUE);
     }
-    let length = facts.length;
-    (head.flags, head.content_length) = (flags, length);
+    (head.content_length, head.flags) = (facts.length, flags);
     Ok(())
 }
 
@@ -98,15 +93,43 @@ fn gather(head: &RequestHead) -> Result<Facts<'_>, BadRequest> {
             }
             CONTENT_LENGTH => facts.length = Some(content_length(value)?),
             UPGRADE => facts.upgrade = true,
-            TRANSFER_ENCODING => {
-                // A second line adds codings, so no two lines can be `chunked` alone.
-                facts.chunked = Some(facts.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked"));
-            }
+            TRANSFER_ENCODING => facts.codings.add(value),
             EXPECT => facts.expect_continue = value.eq_ignore_ascii_case(b"100-continue"),
             _ => {}
         }
     }
     Ok(facts)
+}
+
+impl Codings {
+    fn add(&mut self, value: &[u8]) {
+        for coding in value.split(|b| *b == b',') {
+            let coding = coding.trim_ascii();
+            self.ends_in_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            self.malformed |= coding.is_empty();
+            *if self.ends_in_chunked { &mut self.chunked } else { &mut self.others } += 1;
+        }
+    }
+
+    /// Whether the body comes in chunks.
+    fn check(&self, version: Version) -> Result<bool, BadRequest> {
+        if self.chunked + self.others == 0 {
+            return Ok(false);
+        }
+        if version != Version::Http11 {
+            return Err(BadRequest::new(400, "Transfer-Encoding is not allowed in this version of HTTP."));
+        }
+        if !self.ends_in_chunked || self.chunked > 1 || self.malformed {
+            return Err(BadRequest::new(
+                400,
+                "The message body length cannot be determined from its transfer codings.",
+            ));
+        }
+        if self.others > 0 {
+            return Err(BadRequest::new(501, "Transfer codings other than chunked are not supported."));
+        }
+        Ok(true)
+    }
 }
 
 impl Options {
