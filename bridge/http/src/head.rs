@@ -322,3 +322,6 @@ impl Arena {
         self.pieces.last_mut().expect("there is a piece now")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,21 @@ pub struct DataRate {
     pub grace_period: Duration,
 }
 
+impl Limits {
+    /// A head is held whole, at offsets of 32 bits, so it stays far below 4 GiB whatever the limits say.
+    const MAX_HEAD: usize = 1 << 28;
+
+    /// The largest request line.
+    pub(crate) fn line_size(&self) -> usize {
+        self.max_request_line_size.min(Self::MAX_HEAD)
+    }
+
+    /// The largest run of header lines, with the empty line after them.
+    pub(crate) fn headers_size(&self) -> usize {
+        self.max_request_headers_total_size.min(Self::MAX_HEAD) + "\r\n".len()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let rate = DataRate { bytes_per_second: 240.0, grace_period: Duration::from_secs(5) };

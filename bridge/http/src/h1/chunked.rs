@@ -18,7 +18,7 @@ pub enum Chunked {
     NeedMore,
     /// The body is complete; what is left in the buffer belongs to the next request.
     End {
-        /// Trailer lines, [packed](crate::packed).
+        /// Trailer lines, [packed].
         trailers: Bytes,
     },
 }
@@ -61,7 +61,7 @@ impl ChunkedDecoder {
             searched: 0,
             wire_bytes: 0,
             max_extension: limits.max_chunk_extension_size,
-            max_trailer_size: limits.max_request_headers_total_size,
+            max_trailer_size: limits.headers_size(),
             max_trailer_count: limits.max_request_header_count,
             trailer_count: 0,
             trailer_size: 0,
@@ -144,7 +144,7 @@ impl ChunkedDecoder {
     fn trailer(&mut self, buffer: &mut BytesMut) -> Result<Option<State>, BadRequest> {
         let found = memchr(b'\n', &buffer[self.searched..]).map(|at| self.searched + at);
         let size = self.trailer_size + found.map_or(buffer.len(), |end| end + 1);
-        if size > self.max_trailer_size + 2 {
+        if size > self.max_trailer_size {
             return Err(BadRequest::new(431, "Request headers too long."));
         }
         let Some(end) = found else {

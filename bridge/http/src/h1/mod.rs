@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt};
 pub mod chunked;
 pub mod encode;
 pub mod parse;
+#[cfg(test)]
+pub(crate) mod random;
 pub(crate) mod table;
 pub mod target;
 

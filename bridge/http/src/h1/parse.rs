@@ -47,7 +47,7 @@ pub fn parse_head(
         let end = *searched + at;
         *searched = end + 1;
         let start = std::mem::replace(&mut head.progress.next, end + 1);
-        if end + 1 - head.progress.headers > limits.max_request_headers_total_size + 2 {
+        if end + 1 - head.progress.headers > limits.headers_size() {
             return Err(headers_too_large());
         }
         if end == start + 1 && buffer[start] == b'\r' {
@@ -60,7 +60,7 @@ pub fn parse_head(
         head.headers.push(header);
     }
     *searched = buffer.len();
-    if buffer.len() - head.progress.headers > limits.max_request_headers_total_size + 2 {
+    if buffer.len() - head.progress.headers > limits.headers_size() {
         return Err(headers_too_large());
     }
     Ok(None)
@@ -109,7 +109,7 @@ fn take_request_line(
     limits: &Limits,
     head: &mut RequestHead,
 ) -> Result<bool, BadRequest> {
-    let max = limits.max_request_line_size;
+    let max = limits.line_size();
     let mut start = head.progress.next;
     while buffer[start..].starts_with(b"\r\n") {
         start += 2;
@@ -196,7 +196,8 @@ fn check_values(bytes: &[u8], head: &RequestHead) -> Result<(), BadRequest> {
 
 #[inline(always)]
 pub(crate) fn is_control(b: u8) -> bool {
-    (b < b' ' && b != b'\t') || b == 0x7f
+    // No short circuits: so that many bytes are looked at at once.
+    ((b < b' ') & (b != b'\t')) | (b == 0x7f)
 }
 
 fn is_blank(b: u8) -> bool {

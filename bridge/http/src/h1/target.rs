@@ -31,9 +31,9 @@ pub fn split(method: Method, target: &[u8]) -> Result<Target, BadRequest> {
         b"*" => Err(BadRequest::not_allowed("OPTIONS")),
         _ => match scheme_len(target) {
             Some(start) if method != Method::Connect => split_absolute(target, start),
-            _ if !table::all(target, table::AUTHORITY) => Err(invalid(target)),
+            _ if target.is_empty() || !table::all(target, table::AUTHORITY) => Err(invalid(target)),
             _ if method != Method::Connect => Err(BadRequest::not_allowed("CONNECT")),
-            _ if target.is_empty() || !is_host_valid(target) => Err(invalid(target)),
+            _ if !is_host_valid(target) => Err(invalid(target)),
             _ => Ok(without_path(TargetForm::Authority, (0, target.len()))),
         },
     }

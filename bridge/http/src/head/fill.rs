@@ -40,7 +40,7 @@ impl RequestHead {
         if !table::all(parts.target, table::TARGET) {
             return Err(target::invalid(parts.target));
         }
-        if parts.method.len() + parts.target.len() > limits.max_request_line_size {
+        if parts.method.len() + parts.target.len() > limits.line_size() {
             return Err(BadRequest::new(414, "Request line too long."));
         }
         (self.method, self.version) = (Method::from_bytes(parts.method), parts.version);
@@ -60,7 +60,7 @@ impl RequestHead {
                 return Err(BadRequest::new(431, "Request contains too many headers."));
             }
             self.add(&mut bytes, name, value)?;
-            if bytes.len() - start > limits.max_request_headers_total_size {
+            if bytes.len() - start > limits.headers_size() {
                 return Err(BadRequest::new(431, "Request headers too long."));
             }
         }

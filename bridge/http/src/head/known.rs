@@ -140,7 +140,8 @@ pub(crate) fn number(name: &[u8]) -> u8 {
         (25, b'u', b's') => Known::UpgradeInsecureRequests,
         _ => return 0,
     } as u8;
-    if name.eq_ignore_ascii_case(KNOWN[usize::from(candidate) - 1].as_bytes()) { candidate } else { 0 }
+    let known = KNOWN[usize::from(candidate) - 1].as_bytes();
+    if name == known || name.eq_ignore_ascii_case(known) { candidate } else { 0 }
 }
 
 #[cfg(test)]
