@@ -1,7 +1,12 @@
 //! The HTTP front of Polyhost: a strict HTTP/1 codec and the exchange between a connection and an application.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod exchange;
 pub mod h1;
 pub mod head;
 pub mod limits;
 pub mod packed;
+
+pub use app::{ConnectionInfo, Endpoint, HttpApp, Turn};
+pub use exchange::{BodyError, Data, Events, ExchangeId, Read, ResponseHead, SendFlags, Sent};
