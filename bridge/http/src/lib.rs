@@ -6,7 +6,12 @@ pub mod exchange;
 pub mod h1;
 pub mod head;
 pub mod limits;
+pub mod listen;
 pub mod packed;
+pub mod server;
+pub mod transport;
 
 pub use app::{ConnectionInfo, Endpoint, HttpApp, Turn};
 pub use exchange::{BodyError, Data, Events, ExchangeId, Read, ResponseHead, SendFlags, Sent};
+pub use listen::Address;
+pub use server::Server;

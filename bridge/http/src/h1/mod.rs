@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 pub mod chunked;
+pub(crate) mod connection;
 pub mod encode;
 pub mod parse;
 #[cfg(test)]
