@@ -9,6 +9,7 @@ pub mod limits;
 pub mod listen;
 pub mod packed;
 pub mod server;
+pub mod tower;
 pub mod transport;
 
 pub use app::{ConnectionInfo, Endpoint, HttpApp, Turn};
