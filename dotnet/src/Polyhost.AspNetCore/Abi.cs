@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -11,6 +13,10 @@ internal unsafe struct Slice(byte* data, nuint length)
 {
     public byte* Data = data;
     public nuint Length = length;
+
+    /// <summary>For reading it in one go while somebody may write.</summary>
+    [UnscopedRef]
+    public ref nuint Address => ref Unsafe.As<Slice, nuint>(ref this);
 
     public readonly ReadOnlySpan<byte> Span => new(Data, checked((int)Length));
 
@@ -107,6 +113,9 @@ internal enum HeadFlags : ushort
     HasTransferEncoding = 2,
     HasDate = 4,
     HasServer = 8,
+
+    /// <summary>Committed before the response was complete, so without bytes and a length it is of unknown length.</summary>
+    Open = 16,
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -1,29 +1,192 @@
+using System.Collections.Concurrent;
 using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Polyhost.AspNetCore;
 
-/// <summary>The server of one application.</summary>
-internal sealed class HostServer(AppRegistration app) : IServer
+/// <summary>The server of one application: hands it the requests that the host takes for it.</summary>
+internal sealed class HostServer : IServer
 {
-    public IFeatureCollection Features { get; } = new FeatureCollection();
+    private static readonly object s_lock = new();
 
-    internal AppRegistration App { get; } = app;
+    /// <summary>By the application's id. Replaced when it grows; read without the lock.</summary>
+    private static HostServer?[] s_servers = new HostServer?[8];
 
-    public Task StartAsync<TContext>(IHttpApplication<TContext> application, CancellationToken cancellationToken)
-        where TContext : notnull
+    private readonly ConcurrentStack<RequestContext> _idle = new();
+    private Func<RequestContext>? _newContext;
+    private int _running;
+    private bool _isStopped;
+    private TaskCompletionSource? _drained;
+
+    public HostServer(AppRegistration app, ILoggerFactory? loggerFactory = null)
     {
-        App.Server = this;
-        return Task.CompletedTask;
+        App = app;
+        Log = new ServerLog(loggerFactory ?? NullLoggerFactory.Instance);
+        Features.Set<IServerAddressesFeature>(new ServerAddressesFeature());
     }
 
-    public Task StopAsync(CancellationToken cancellationToken)
+    public IFeatureCollection Features { get; } = new FeatureCollection();
+
+    internal AppRegistration App { get; }
+
+    internal ServerOptions Options => App.Options;
+
+    internal ServerLog Log { get; }
+
+    /// <summary>What every request starts from: no AsyncLocal has a value in it.</summary>
+    internal ExecutionContext CleanContext { get; private set; } = null!;
+
+    public async Task StartAsync<TContext>(IHttpApplication<TContext> application, CancellationToken cancellationToken)
+        where TContext : notnull
     {
-        App.Server = null;
-        return Task.CompletedTask;
+        if (_newContext is not null)
+        {
+            throw new InvalidOperationException("Server has already started.");
+        }
+        CleanContext = await CaptureClean();
+        _newContext = () => new RequestContext<TContext>(this, application);
+        Register(App.Id, this);
+        App.Server = this;
+        Native.AppEvent(App.Id, AppEvent.ListeningRequested, Announcement.Of(this));
+    }
+
+    /// <summary>Takes no more requests, and waits for those that run until the token says to wait no longer.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        lock (s_lock)
+        {
+            if (_isStopped || _newContext is null)
+            {
+                return;
+            }
+            _isStopped = true;
+            s_servers[App.Id] = null;
+            App.Server = null;
+            if (Volatile.Read(ref _running) > 0)
+            {
+                _drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+        }
+        Native.AppEvent(App.Id, AppEvent.Stopping, default);
+        if (_drained is { } drained)
+        {
+            if (Volatile.Read(ref _running) == 0)
+            {
+                drained.TrySetResult();
+            }
+            await drained.Task.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        while (_idle.TryPop(out var context))
+        {
+            ContextTable.Remove(context.Id);
+        }
     }
 
     public void Dispose()
     {
+    }
+
+    /// <summary>Takes a request for an application, on the thread that has read it.</summary>
+    internal static unsafe void Take(uint app, Request* request)
+    {
+        var servers = Volatile.Read(ref s_servers);
+        var server = app < (uint)servers.Length ? Volatile.Read(ref servers[app]) : null;
+        if (server is null)
+        {
+            AnswerUnavailable(request);
+            return;
+        }
+        var context = ContextTable.Find(request->Context);
+        if (context is null || context.Server != server)
+        {
+            // A connection's first request here; what another application has kept for it goes back there.
+            context?.OnConnectionClosed();
+            context = server.Rent();
+            context.Bind(request->Connection);
+            request->Context = context.Id;
+        }
+        Interlocked.Increment(ref server._running);
+        context.Begin(request);
+        if ((request->Flags & RequestFlags.Inline) != 0)
+        {
+            context.RunInline();
+        }
+        else
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(context, preferLocal: false);
+        }
+    }
+
+    /// <summary>Told of every request that was taken, when it is over.</summary>
+    internal void OnRequestEnded()
+    {
+        if (Interlocked.Decrement(ref _running) == 0)
+        {
+            Volatile.Read(ref _drained)?.TrySetResult();
+        }
+    }
+
+    /// <summary>Takes back the context of a connection that is closed.</summary>
+    internal void Return(RequestContext context)
+    {
+        context.Unbind();
+        if (Volatile.Read(ref _isStopped))
+        {
+            ContextTable.Remove(context.Id);
+        }
+        else
+        {
+            _idle.Push(context);
+        }
+    }
+
+    private RequestContext Rent()
+    {
+        if (_idle.TryPop(out var context))
+        {
+            return context;
+        }
+        context = _newContext!();
+        context.Id = ContextTable.Add(context);
+        return context;
+    }
+
+    private static unsafe void AnswerUnavailable(Request* request)
+    {
+        var head = new ResponseHead { Size = (uint)sizeof(ResponseHead), Status = 503, ContentLength = 0 };
+        var exchange = new ExchangeId(request->Slot, request->Generation);
+        Native.RequestClose(exchange);
+        Native.Send(exchange, &head, null, 0, SendFlags.End | SendFlags.Release);
+    }
+
+    private static void Register(uint app, HostServer server)
+    {
+        lock (s_lock)
+        {
+            if (app >= s_servers.Length)
+            {
+                var larger = new HostServer?[Math.Max(s_servers.Length * 2, (int)app + 1)];
+                s_servers.CopyTo(larger, 0);
+                Volatile.Write(ref s_servers, larger);
+            }
+            if (s_servers[app] is not null)
+            {
+                throw new InvalidOperationException($"application {app} has a server already");
+            }
+            Volatile.Write(ref s_servers[app], server);
+        }
+    }
+
+    /// <summary>Whoever starts the application may have AsyncLocals of its own; a work item queued unsafely has
+    /// none.</summary>
+    private static Task<ExecutionContext> CaptureClean()
+    {
+        var captured = new TaskCompletionSource<ExecutionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static captured => captured.SetResult(ExecutionContext.Capture()!), captured, preferLocal: false);
+        return captured.Task;
     }
 }

@@ -1,0 +1,325 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+
+namespace Polyhost.AspNetCore;
+
+/// <summary>The body of a request: the chunks that the host has received, as they are, freed once they are
+/// consumed.</summary>
+internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IWaitOwner<ReadResult>
+{
+    private const int Spares = 8;
+
+    /// <summary>Held while the host is asked, so that a wait is there before the host may end it.</summary>
+    private readonly object _gate = new();
+    private readonly Stack<BodySegment> _spare = new();
+
+    private BodySegment? _first;
+    private BodySegment? _last;
+    private int _consumed;
+
+    /// <summary>Whether the application has seen all that is here, and wants more.</summary>
+    private bool _isExamined;
+    private bool _isReading;
+    private bool _isCanceled;
+    private bool _isStopped;
+    private bool _isCompleted;
+    private Exception? _failure;
+
+    private Wait<ReadResult>? _wait;
+    private bool _isWaiting;
+
+    /// <summary>Whether the application has asked for the body.</summary>
+    internal bool HasStarted { get; private set; }
+
+    /// <summary>Whether all of it was received.</summary>
+    internal bool HasEnded { get; private set; }
+
+    internal void Begin(bool hasBody)
+    {
+        HasStarted = false;
+        HasEnded = !hasBody;
+        _consumed = 0;
+        _isExamined = true;
+        _isReading = false;
+        _isCanceled = false;
+        _isStopped = false;
+        _isCompleted = false;
+        _failure = null;
+    }
+
+    /// <summary>The application has returned: it reads no more.</summary>
+    internal void Stop() => _isStopped = true;
+
+    /// <summary>Gives back what was not consumed.</summary>
+    internal void Reset()
+    {
+        if (_wait is { IsFree: false })
+        {
+            // A read that nobody has awaited is over with its request.
+            TakeWait()?.SetException(Ended());
+            _wait = null;
+        }
+        while (_first is { } segment)
+        {
+            _first = segment.Next;
+            Free(segment);
+        }
+        _last = null;
+    }
+
+    /// <summary>The host has more, or the client has gone.</summary>
+    internal void Wake()
+    {
+        Wait<ReadResult>? wait;
+        lock (_gate)
+        {
+            wait = _isWaiting ? _wait : null;
+        }
+        // It is asked again on the pool, and may well wait on.
+        wait?.Queue();
+    }
+
+    public override bool TryRead(out ReadResult result)
+    {
+        StartReading();
+        lock (_gate)
+        {
+            return TryReadNow(out result);
+        }
+    }
+
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+    {
+        StartReading();
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<ReadResult>(cancellationToken);
+        }
+        ValueTask<ReadResult> pending;
+        Wait<ReadResult> wait;
+        lock (_gate)
+        {
+            if (_isWaiting)
+            {
+                throw new InvalidOperationException(Messages.ReadingInProgress);
+            }
+            // Before the host is asked: from then on it may say that there is more.
+            if (TryReadNow(out var result))
+            {
+                return new ValueTask<ReadResult>(result);
+            }
+            wait = _wait is { IsFree: true } ? _wait : _wait = new Wait<ReadResult>(this);
+            _isWaiting = true;
+            pending = wait.Begin();
+        }
+        wait.Watch(cancellationToken);
+        return pending;
+    }
+
+    public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        if (_isStopped)
+        {
+            // What there was is given back already.
+            return;
+        }
+        if (!_isReading)
+        {
+            throw new InvalidOperationException(Messages.NoReading);
+        }
+        _isReading = false;
+        if (_first is null)
+        {
+            return;
+        }
+        var last = _last!;
+        _isExamined = ReferenceEquals(examined.GetObject(), last) && examined.GetInteger() == last.Length;
+        var to = (BodySegment?)consumed.GetObject() ?? throw new InvalidOperationException(Messages.NoReading);
+        while (!ReferenceEquals(_first, to))
+        {
+            var segment = _first ?? throw new InvalidOperationException(Messages.NoReading);
+            _first = segment.Next;
+            _consumed = 0;
+            Free(segment);
+        }
+        if (consumed.GetInteger() < _consumed || consumed.GetInteger() > to.Length)
+        {
+            throw new ArgumentOutOfRangeException(nameof(consumed));
+        }
+        _consumed = consumed.GetInteger();
+        if (ReferenceEquals(to, last) && _consumed == to.Length)
+        {
+            _first = null;
+            _last = null;
+            _consumed = 0;
+            _isExamined = true;
+            Free(to);
+        }
+    }
+
+    public override void CancelPendingRead()
+    {
+        if (TakeWait() is { } wait)
+        {
+            _isReading = true;
+            wait.SetResult(new ReadResult(Buffer(), isCanceled: true, isCompleted: false));
+        }
+        else
+        {
+            _isCanceled = true;
+        }
+    }
+
+    public override void Complete(Exception? exception = null)
+    {
+        _isCompleted = true;
+        if (_isReading && _last is { } last)
+        {
+            AdvanceTo(new SequencePosition(last, last.Length));
+        }
+    }
+
+    void IWaitOwner<ReadResult>.Resume(Wait<ReadResult> wait)
+    {
+        ReadResult result = default;
+        Exception? failure = null;
+        lock (_gate)
+        {
+            if (!_isWaiting || !ReferenceEquals(wait, _wait))
+            {
+                return;
+            }
+            try
+            {
+                if (!TryReadNow(out result))
+                {
+                    return;
+                }
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+            _isWaiting = false;
+        }
+        if (failure is null)
+        {
+            wait.SetResult(result);
+        }
+        else
+        {
+            wait.SetException(failure);
+        }
+    }
+
+    void IWaitOwner<ReadResult>.Cancel(Wait<ReadResult> wait, CancellationToken token)
+    {
+        if (TakeWait(wait) is not null)
+        {
+            wait.SetException(new OperationCanceledException(token));
+        }
+    }
+
+    private void StartReading()
+    {
+        if (_isStopped)
+        {
+            throw Ended();
+        }
+        if (_isCompleted)
+        {
+            throw new InvalidOperationException(Messages.ReadingAfterCompletion);
+        }
+        if (_isReading)
+        {
+            throw new InvalidOperationException(Messages.ReadingInProgress);
+        }
+        HasStarted = true;
+    }
+
+    /// <summary>Reads without waiting. The gate is held.</summary>
+    private bool TryReadNow(out ReadResult result)
+    {
+        if (_isCanceled)
+        {
+            _isCanceled = false;
+            _isReading = true;
+            result = new ReadResult(Buffer(), isCanceled: true, isCompleted: HasEnded);
+            return true;
+        }
+        if (_isExamined && !HasEnded)
+        {
+            if (_failure is not null)
+            {
+                throw _failure;
+            }
+            switch (Native.Read(context.Exchange, out var chunk))
+            {
+                case BodyRead.Data:
+                    Append(chunk);
+                    break;
+                case BodyRead.Pending:
+                    result = default;
+                    return false;
+                case BodyRead.End:
+                    HasEnded = true;
+                    break;
+                case var failed:
+                    throw _failure = Failure(failed);
+            }
+        }
+        _isReading = true;
+        result = new ReadResult(Buffer(), isCanceled: false, isCompleted: HasEnded);
+        return true;
+    }
+
+    private void Append(in Chunk chunk)
+    {
+        var segment = _spare.TryPop(out var spare) ? spare : new BodySegment();
+        segment.Take(chunk, _last);
+        _first ??= segment;
+        _last = segment;
+        _isExamined = false;
+    }
+
+    private ReadOnlySequence<byte> Buffer() =>
+        _first is null ? default : new ReadOnlySequence<byte>(_first, _consumed, _last!, _last!.Length);
+
+    private void Free(BodySegment segment)
+    {
+        segment.Free();
+        if (_spare.Count < Spares)
+        {
+            _spare.Push(segment);
+        }
+    }
+
+    private Wait<ReadResult>? TakeWait(Wait<ReadResult>? expected = null)
+    {
+        lock (_gate)
+        {
+            if (!_isWaiting || (expected is not null && !ReferenceEquals(expected, _wait)))
+            {
+                return null;
+            }
+            _isWaiting = false;
+            return _wait;
+        }
+    }
+
+    private Exception Failure(BodyRead failed) => failed switch
+    {
+        BodyRead.TooLarge => new BadHttpRequestException(
+            Messages.BodyTooLarge(context.MaxRequestBodySize), StatusCodes.Status413PayloadTooLarge),
+        BodyRead.Malformed => new BadHttpRequestException(Messages.BodyMalformed),
+        BodyRead.TimedOut => new BadHttpRequestException(Messages.BodyTimedOut, StatusCodes.Status408RequestTimeout),
+        BodyRead.Aborted => new ConnectionResetException(Messages.ClientGone),
+        _ => Ended(),
+    };
+
+    private static ObjectDisposedException Ended() => new(nameof(RequestBodyReader), Messages.RequestEnded);
+}

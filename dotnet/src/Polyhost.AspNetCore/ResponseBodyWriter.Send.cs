@@ -1,0 +1,264 @@
+using System.IO.Pipelines;
+
+namespace Polyhost.AspNetCore;
+
+// Handing over to the host.
+internal sealed unsafe partial class ResponseBodyWriter
+{
+    /// <summary>Hands over what there is, and the head before it.</summary>
+    internal void SendPending(SendFlags flags)
+    {
+        lock (_gate)
+        {
+            HandOver(context.Exchange, flags);
+        }
+    }
+
+    /// <summary>Hands over what was put off. Another thread may be writing already.</summary>
+    internal void SendDeferred()
+    {
+        lock (_gate)
+        {
+            if (!_isDeferred)
+            {
+                return;
+            }
+            _isDeferred = false;
+            var length = _deferredLength - _ownSent;
+            var sent = _ownSent;
+            _ownSent = _deferredLength;
+            context.Send(context.Exchange, _ownData + sent, (nuint)length, SendFlags.None);
+        }
+    }
+
+    /// <summary>The last call of a request, after which nothing here may be touched.</summary>
+    internal void Release(in ExchangeId exchange, SendFlags last)
+    {
+        if ((last & SendFlags.End) == 0)
+        {
+            Drop();
+            AbandonWait();
+            Native.Send(exchange, null, null, 0, last | SendFlags.Release);
+            return;
+        }
+        AbandonWait();
+        lock (_gate)
+        {
+            HandOver(exchange, last | SendFlags.Release);
+        }
+    }
+
+    /// <summary>Forgets what was not handed over.</summary>
+    internal void Drop()
+    {
+        lock (_gate)
+        {
+            DropBuffers();
+        }
+    }
+
+    /// <summary>The host has room again, or the client has gone.</summary>
+    internal void Wake() => TakeWait()?.Queue();
+
+    void IWaitOwner<FlushResult>.Resume(Wait<FlushResult> wait) =>
+        wait.SetResult(new FlushResult(isCanceled: false, isCompleted: context.IsAborted));
+
+    void IWaitOwner<FlushResult>.Cancel(Wait<FlushResult> wait, CancellationToken token)
+    {
+        if (TakeWait(wait) is not null)
+        {
+            wait.SetException(new OperationCanceledException(token));
+        }
+    }
+
+    /// <summary>Sends part of a file after what there is.</summary>
+    internal ValueTask<FlushResult> SendFileAsync(string path, long offset, long count, CancellationToken token)
+    {
+        ValueTask<FlushResult> result;
+        lock (_gate)
+        {
+            if (UnflushedBytes > 0)
+            {
+                HandOver(context.Exchange, SendFlags.None);
+            }
+            _isDeferred = false;
+            result = Answer(context.SendFile(path, offset, count));
+        }
+        return Watched(result, token);
+    }
+
+    /// <summary>Bytes of an upgraded connection, which nobody counts.</summary>
+    internal ValueTask<FlushResult> WriteUpgraded(ReadOnlySpan<byte> source, CancellationToken token) =>
+        SendDirectly(source, token);
+
+    private ValueTask<FlushResult> FlushStarted(CancellationToken token)
+    {
+        if (context.IsAborted)
+        {
+            Drop();
+            return Done(isCompleted: true);
+        }
+        context.CheckLastWrite();
+        if (_blocks.Count == 0 && context.IsOnHostThread)
+        {
+            _isDeferred = true;
+            _deferredLength = _ownLength;
+            return Done(isCompleted: false);
+        }
+        ValueTask<FlushResult> result;
+        lock (_gate)
+        {
+            result = Answer(HandOver(context.Exchange, SendFlags.None));
+        }
+        return Watched(result, token);
+    }
+
+    private ValueTask<FlushResult> WriteStarted(ReadOnlySpan<byte> source, CancellationToken token)
+    {
+        context.ThrowIfNoBody(source.Length);
+        if (context.IsAborted || !context.SendsBody || source.IsEmpty)
+        {
+            return FlushStarted(token);
+        }
+        if (_blocks.Count == 0 && source.Length <= OwnSize - _ownLength)
+        {
+            _ = _own ?? Allocate();
+            source.CopyTo(_own.AsSpan(_ownLength));
+            _ownLength += source.Length;
+            return FlushStarted(token);
+        }
+        context.CheckLastWrite();
+        return SendDirectly(source, token);
+    }
+
+    private ValueTask<FlushResult> SendDirectly(ReadOnlySpan<byte> source, CancellationToken token)
+    {
+        ValueTask<FlushResult> result;
+        lock (_gate)
+        {
+            if (UnflushedBytes > 0)
+            {
+                HandOver(context.Exchange, SendFlags.None);
+            }
+            _isDeferred = false;
+            fixed (byte* data = source)
+            {
+                result = Answer(context.Send(context.Exchange, data, (nuint)source.Length, SendFlags.None));
+            }
+        }
+        return Watched(result, token);
+    }
+
+    /// <summary>Hands over everything, the flags with the last part. All fields are as for an empty buffer before that
+    /// part goes, for with it the request may be over.</summary>
+    private Sent HandOver(in ExchangeId exchange, SendFlags flags)
+    {
+        var data = _ownData + _ownSent;
+        var length = _ownLength - _ownSent;
+        if (!context.SendsBody)
+        {
+            DropBuffers();
+            length = 0;
+        }
+        _ownLength = 0;
+        _ownSent = 0;
+        _isDeferred = false;
+        if (_blocks.Count == 0)
+        {
+            return length > 0 || flags != SendFlags.None || !context.IsHeadSent
+                ? context.Send(exchange, data, (nuint)length, flags)
+                : Sent.Accepted;
+        }
+        if (length > 0)
+        {
+            context.Send(exchange, data, (nuint)length, SendFlags.None);
+        }
+        for (var i = 0; i < _blocks.Count - 1; i++)
+        {
+            var full = _blocks[i];
+            context.Send(exchange, full.Detach(), (nuint)full.Length, SendFlags.Owned);
+            _spare.Push(full);
+        }
+        var last = _blocks[^1];
+        _blocks.Clear();
+        var lastData = last.Detach();
+        var lastLength = last.Length;
+        _spare.Push(last);
+        return context.Send(exchange, lastData, (nuint)lastLength, flags | SendFlags.Owned);
+    }
+
+    private void DropBuffers()
+    {
+        _ownLength = 0;
+        _ownSent = 0;
+        _isDeferred = false;
+        foreach (var block in _blocks)
+        {
+            block.Free();
+            _spare.Push(block);
+        }
+        _blocks.Clear();
+    }
+
+    /// <summary>What a flush comes to, by the host's answer. The gate is held.</summary>
+    private ValueTask<FlushResult> Answer(Sent sent)
+    {
+        switch (sent)
+        {
+            case Sent.Accepted:
+                return Done(isCompleted: false);
+            case Sent.Pending:
+                if (_isWaiting)
+                {
+                    // Somebody waits already; the bytes are with the host.
+                    return Done(isCompleted: false);
+                }
+                if (_wait is null or { IsFree: false })
+                {
+                    _wait = new Wait<FlushResult>(this);
+                }
+                _isWaiting = true;
+                return _wait.Begin();
+            case Sent.NoSuchFile:
+                throw new FileNotFoundException("the file is not there any more");
+            case Sent.OutOfRange:
+                throw new IOException("the file is shorter than it was");
+            default:
+                return Done(isCompleted: true);
+        }
+    }
+
+    private ValueTask<FlushResult> Watched(ValueTask<FlushResult> result, CancellationToken token)
+    {
+        if (token.CanBeCanceled && !result.IsCompleted)
+        {
+            _wait!.Watch(token);
+        }
+        return result;
+    }
+
+    private Wait<FlushResult>? TakeWait(Wait<FlushResult>? expected = null)
+    {
+        lock (_gate)
+        {
+            if (!_isWaiting || (expected is not null && !ReferenceEquals(expected, _wait)))
+            {
+                return null;
+            }
+            _isWaiting = false;
+            return _wait;
+        }
+    }
+
+    /// <summary>A flush that nobody has awaited is over with its request.</summary>
+    private void AbandonWait()
+    {
+        if (_wait is { IsFree: false })
+        {
+            TakeWait()?.Queue();
+            _wait = null;
+        }
+    }
+
+    private static ValueTask<FlushResult> Done(bool isCompleted) => new(new FlushResult(false, isCompleted));
+}

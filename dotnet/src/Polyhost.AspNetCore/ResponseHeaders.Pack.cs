@@ -1,0 +1,86 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Net.Http.Headers;
+
+namespace Polyhost.AspNetCore;
+
+// As they cross to the host.
+internal sealed unsafe partial class ResponseHeaders
+{
+    /// <summary>Writes the lines in the host's form, but for the length. Valid until the next time.</summary>
+    /// <remarks>Responses of one connection often have the very strings of the one before: then what was written for
+    /// that is still right.</remarks>
+    internal Slice Pack()
+    {
+        if (_count == 0)
+        {
+            return default;
+        }
+        if (!IsAsPacked())
+        {
+            Write();
+        }
+        return _packedLength == 0 ? default : new Slice((byte*)Unsafe.AsPointer(ref _packed[0]), (nuint)_packedLength);
+    }
+
+    private bool IsAsPacked()
+    {
+        if (_packedCount != _count)
+        {
+            return false;
+        }
+        for (var i = 0; i < _count; i++)
+        {
+            ref var entry = ref _entries[i];
+            if (!ReferenceEquals(entry.Name, entry.PackedName) || entry.Value.Count != 1
+                || !ReferenceEquals((string?)entry.Value, entry.PackedValue))
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void Write()
+    {
+        _packedLength = 0;
+        for (var i = 0; i < _count; i++)
+        {
+            ref var entry = ref _entries[i];
+            entry.PackedName = entry.Name;
+            entry.PackedValue = entry.Value.Count == 1 ? (string?)entry.Value : null;
+            foreach (var value in entry.Value)
+            {
+                if (value is not null)
+                {
+                    Write(entry.Name, value);
+                }
+            }
+        }
+        _packedCount = _count;
+    }
+
+    private void Write(string name, string value)
+    {
+        var needed = _packedLength + PackedHeaders.SizeOf(name, value);
+        if (needed > _packed.Length)
+        {
+            // Pinned: the host reads it where it is.
+            var larger = GC.AllocateUninitializedArray<byte>(Math.Max(needed, Math.Max(512, _packed.Length * 2)), pinned: true);
+            _packed.AsSpan(0, _packedLength).CopyTo(larger);
+            _packed = larger;
+        }
+        _packedLength += PackedHeaders.Write(_packed.AsSpan(_packedLength), name, value);
+    }
+
+    private static HeadFlags FlagOf(string name) => name.Length switch
+    {
+        4 when Is(name, HeaderNames.Date) => HeadFlags.HasDate,
+        6 when Is(name, HeaderNames.Server) => HeadFlags.HasServer,
+        10 when Is(name, HeaderNames.Connection) => HeadFlags.HasConnection,
+        17 when Is(name, HeaderNames.TransferEncoding) => HeadFlags.HasTransferEncoding,
+        _ => HeadFlags.None,
+    };
+
+    private static bool Is(string name, string known) =>
+        ReferenceEquals(name, known) || name.Equals(known, StringComparison.OrdinalIgnoreCase);
+}
