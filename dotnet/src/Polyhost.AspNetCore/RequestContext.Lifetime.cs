@@ -56,7 +56,7 @@ internal abstract partial class RequestContext
         do
         {
             seen = Volatile.Read(ref _life);
-            if ((uint)(seen >> 32) != generation || (seen & AbortedBit) != 0)
+            if (generation == 0 || (uint)(seen >> 32) != generation || (seen & AbortedBit) != 0)
             {
                 return;
             }

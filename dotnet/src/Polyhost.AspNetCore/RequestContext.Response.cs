@@ -270,7 +270,6 @@ internal abstract partial class RequestContext : IHttpResponseFeature
     /// <summary>Decides how the response ends, from what the application has done and left undone.</summary>
     private SendFlags PrepareEnd()
     {
-        _writer.Stop();
         if (IsAborted)
         {
             if (!HasStarted)

@@ -185,6 +185,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         try
         {
             _reader.Stop();
+            _writer.Stop();
             if (!IsAborted && LengthMismatch() is { } mismatch)
             {
                 ReportError(mismatch);
@@ -206,6 +207,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         {
             await FinishApplication();
             _reader.Stop();
+            _writer.Stop();
             last = PrepareEnd();
             if (_onCompleted?.Count > 0)
             {
