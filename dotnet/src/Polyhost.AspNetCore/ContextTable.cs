@@ -17,6 +17,17 @@ internal static class ContextTable
         return index < (uint)contexts.Length ? Volatile.Read(ref contexts[index]) : null;
     }
 
+    internal static void ForEach(Action<RequestContext> action)
+    {
+        foreach (var context in Volatile.Read(ref s_contexts))
+        {
+            if (context is not null)
+            {
+                action(context);
+            }
+        }
+    }
+
     internal static uint Add(RequestContext context)
     {
         lock (s_lock)

@@ -16,10 +16,10 @@ internal sealed class HostServer : IServer
     private static HostServer?[] s_servers = new HostServer?[8];
 
     private readonly ConcurrentStack<RequestContext> _idle = new();
+    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Func<RequestContext>? _newContext;
     private int _running;
     private bool _isStopped;
-    private TaskCompletionSource? _drained;
 
     public HostServer(AppRegistration app, ILoggerFactory? loggerFactory = null)
     {
@@ -53,7 +53,8 @@ internal sealed class HostServer : IServer
         Native.AppEvent(App.Id, AppEvent.ListeningRequested, Announcement.Of(this));
     }
 
-    /// <summary>Takes no more requests, and waits for those that run until the token says to wait no longer.</summary>
+    /// <summary>Takes no more requests, and waits for those that run; those that are left when the token says so are
+    /// cut off.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         lock (s_lock)
@@ -65,19 +66,11 @@ internal sealed class HostServer : IServer
             _isStopped = true;
             s_servers[App.Id] = null;
             App.Server = null;
-            if (Volatile.Read(ref _running) > 0)
-            {
-                _drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            }
         }
-        Native.AppEvent(App.Id, AppEvent.Stopping, default);
-        if (_drained is { } drained)
+        await Drain(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (Volatile.Read(ref _running) > 0)
         {
-            if (Volatile.Read(ref _running) == 0)
-            {
-                drained.TrySetResult();
-            }
-            await drained.Task.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            ContextTable.ForEach(context => context.AbortIfOf(this));
         }
         while (_idle.TryPop(out var context))
         {
@@ -99,33 +92,22 @@ internal sealed class HostServer : IServer
             AnswerUnavailable(request);
             return;
         }
-        var context = ContextTable.Find(request->Context);
-        if (context is null || context.Server != server)
+        // Counted first: whoever stops the server either sees it, or is seen here.
+        if (Interlocked.Increment(ref server._running) > 0 && Volatile.Read(ref server._isStopped))
         {
-            // A connection's first request here; what another application has kept for it goes back there.
-            context?.OnConnectionClosed();
-            context = server.Rent();
-            context.Bind(request->Connection);
-            request->Context = context.Id;
+            server.OnRequestEnded();
+            AnswerUnavailable(request);
+            return;
         }
-        Interlocked.Increment(ref server._running);
-        context.Begin(request);
-        if ((request->Flags & RequestFlags.Inline) != 0)
-        {
-            context.RunInline();
-        }
-        else
-        {
-            ThreadPool.UnsafeQueueUserWorkItem(context, preferLocal: false);
-        }
+        server.Run(request);
     }
 
     /// <summary>Told of every request that was taken, when it is over.</summary>
     internal void OnRequestEnded()
     {
-        if (Interlocked.Decrement(ref _running) == 0)
+        if (Interlocked.Decrement(ref _running) == 0 && Volatile.Read(ref _isStopped))
         {
-            Volatile.Read(ref _drained)?.TrySetResult();
+            _drained.TrySetResult();
         }
     }
 
@@ -141,6 +123,53 @@ internal sealed class HostServer : IServer
         {
             _idle.Push(context);
         }
+    }
+
+    private unsafe void Run(Request* request)
+    {
+        RequestContext context;
+        try
+        {
+            context = Prepare(request);
+        }
+        catch (Exception)
+        {
+            OnRequestEnded();
+            throw;
+        }
+        if ((request->Flags & RequestFlags.Inline) != 0)
+        {
+            context.RunInline();
+        }
+        else
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(context, preferLocal: false);
+        }
+    }
+
+    private unsafe RequestContext Prepare(Request* request)
+    {
+        var context = ContextTable.Find(request->Context);
+        if (context is null || context.Server != this)
+        {
+            // A connection's first request here; what another application has kept for it goes back there.
+            context?.OnConnectionClosed();
+            context = Rent();
+            context.Bind(request->Connection);
+            request->Context = context.Id;
+        }
+        context.Begin(request);
+        return context;
+    }
+
+    private Task Drain(CancellationToken cancellationToken)
+    {
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _running) == 0)
+        {
+            _drained.TrySetResult();
+        }
+        return _drained.Task.WaitAsync(cancellationToken);
     }
 
     private RequestContext Rent()

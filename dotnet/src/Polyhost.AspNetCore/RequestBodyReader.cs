@@ -58,7 +58,10 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
         if (_wait is { IsFree: false })
         {
             // A read that nobody has awaited is over with its request.
-            TakeWait()?.SetException(Ended());
+            if (TakeWait() is { } wait)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static wait => wait.SetException(Ended()), wait, preferLocal: false);
+            }
             _wait = null;
         }
         while (_first is { } segment)
@@ -163,15 +166,11 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
 
     public override void CancelPendingRead()
     {
-        if (TakeWait() is { } wait)
-        {
-            _isReading = true;
-            wait.SetResult(new ReadResult(Buffer(), isCanceled: true, isCompleted: false));
-        }
-        else
+        lock (_gate)
         {
             _isCanceled = true;
         }
+        Wake();
     }
 
     public override void Complete(Exception? exception = null)
@@ -256,6 +255,10 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
             if (_failure is not null)
             {
                 throw _failure;
+            }
+            if (context.IsAborted)
+            {
+                throw _failure = Failure(BodyRead.Aborted);
             }
             switch (Native.Read(context.Exchange, out var chunk))
             {

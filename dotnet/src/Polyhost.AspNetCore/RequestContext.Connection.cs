@@ -141,6 +141,7 @@ internal abstract partial class RequestContext
         _givenConnectionToken = null;
         _items = null;
         _persistent = null;
+        ForgetText();
     }
 
     private IPAddress? Address(ref IPAddress? address)

@@ -11,6 +11,8 @@ internal abstract partial class RequestContext
     /// <summary>Stands for a feature that the application has taken away.</summary>
     private static readonly object s_removed = new();
 
+    private static readonly List<KeyValuePair<Type, object>> s_noFeatures = [];
+
     /// <summary>What the application has put in place; null for what is there by itself.</summary>
     private readonly object?[] _features = new object?[Slot.Count];
     private List<KeyValuePair<Type, object>>? _otherFeatures;
@@ -64,7 +66,7 @@ internal abstract partial class RequestContext
                 yield return new(Slot.TypeOf(slot), feature);
             }
         }
-        foreach (var pair in _otherFeatures ?? [])
+        foreach (var pair in _otherFeatures ?? s_noFeatures)
         {
             yield return pair;
         }
@@ -110,15 +112,17 @@ internal abstract partial class RequestContext
 
     private object? OtherFeature(Type type)
     {
-        if (_otherFeatures is { Count: > 0 } others)
+        foreach (var pair in _otherFeatures ?? s_noFeatures)
         {
-            foreach (var pair in others)
+            if (pair.Key == type)
             {
-                if (pair.Key == type)
-                {
-                    return pair.Value;
-                }
+                return pair.Value;
             }
+        }
+        if (DataRates.Feature(this, type) is { } rate)
+        {
+            (_otherFeatures ??= []).Add(new(type, rate));
+            return rate;
         }
         return null;
     }

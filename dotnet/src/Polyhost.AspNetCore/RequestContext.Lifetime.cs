@@ -67,6 +67,15 @@ internal abstract partial class RequestContext
         CancelTokens(generation);
     }
 
+    /// <summary>Cuts off what still runs when its server is stopped.</summary>
+    internal void AbortIfOf(HostServer server)
+    {
+        if (ReferenceEquals(Server, server))
+        {
+            AbortConnection();
+        }
+    }
+
     private void AbortConnection()
     {
         var generation = Generation;

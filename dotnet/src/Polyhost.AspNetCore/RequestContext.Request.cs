@@ -253,6 +253,15 @@ internal abstract partial class RequestContext
         return _givenReader;
     }
 
+    /// <summary>Text of one client is not kept in memory for the next.</summary>
+    private void ForgetText()
+    {
+        _path = default;
+        _query = default;
+        _target = default;
+        _requestHeaders.Forget();
+    }
+
     private static void Set(ref HeadText text, string value)
     {
         text.Text = value;

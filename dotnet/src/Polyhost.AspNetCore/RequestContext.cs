@@ -79,7 +79,10 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     /// <summary>Takes over a request.</summary>
     internal unsafe void Begin(Request* request)
     {
-        Interlocked.Or(ref _hold, Hold.Running);
+        if ((Interlocked.Or(ref _hold, Hold.Running) & Hold.Running) != 0)
+        {
+            throw new InvalidOperationException("bridge bug: a request before the connection's last one was released");
+        }
         _request = *request;
         _requestNumber++;
         ResetFeatures();

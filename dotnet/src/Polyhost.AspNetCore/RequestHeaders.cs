@@ -63,6 +63,8 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context) : IH
         }
     }
 
+    internal void Forget() => Array.Clear(_kept);
+
     public bool ContainsKey(string key) => TryGetValue(key, out _);
 
     public bool TryGetValue(string key, [MaybeNullWhen(false)] out StringValues value)
@@ -142,11 +144,14 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context) : IH
     private string Value(ref Header header, int index, uint generation)
     {
         ref var kept = ref _kept[index];
+        var value = kept.Value;
         if (Volatile.Read(ref kept.Generation) == generation)
         {
-            return kept.Value!;
+            value = kept.Value!;
+            context.Verify(generation);
+            return value;
         }
-        var value = context.Decode(ref header.Value, kept.Value, generation);
+        value = context.Decode(ref header.Value, value, generation);
         kept.Value = value;
         Volatile.Write(ref kept.Generation, generation);
         return value;

@@ -24,7 +24,7 @@ internal sealed unsafe partial class ResponseBodyWriter
                 return;
             }
             _isDeferred = false;
-            var length = _deferredLength - _ownSent;
+            var length = context.SendsBody ? _deferredLength - _ownSent : 0;
             var sent = _ownSent;
             _ownSent = _deferredLength;
             context.Send(context.Exchange, _ownData + sent, (nuint)length, SendFlags.None);
@@ -44,7 +44,15 @@ internal sealed unsafe partial class ResponseBodyWriter
         AbandonWait();
         lock (_gate)
         {
-            HandOver(exchange, last | SendFlags.Release);
+            try
+            {
+                HandOver(exchange, last | SendFlags.Release);
+            }
+            catch (Exception)
+            {
+                // Out of memory. Released it must be; if it was already, the host takes no notice.
+                Native.Send(exchange, null, null, 0, SendFlags.Abort | SendFlags.Release);
+            }
         }
     }
 
@@ -177,13 +185,13 @@ internal sealed unsafe partial class ResponseBodyWriter
         {
             var full = _blocks[i];
             context.Send(exchange, full.Detach(), (nuint)full.Length, SendFlags.Owned);
-            _spare.Push(full);
+            Keep(full);
         }
         var last = _blocks[^1];
         _blocks.Clear();
         var lastData = last.Detach();
         var lastLength = last.Length;
-        _spare.Push(last);
+        Keep(last);
         return context.Send(exchange, lastData, (nuint)lastLength, flags | SendFlags.Owned);
     }
 
@@ -195,9 +203,17 @@ internal sealed unsafe partial class ResponseBodyWriter
         foreach (var block in _blocks)
         {
             block.Free();
-            _spare.Push(block);
+            Keep(block);
         }
         _blocks.Clear();
+    }
+
+    private void Keep(NativeBlock block)
+    {
+        if (_spare.Count < Spares)
+        {
+            _spare.Push(block);
+        }
     }
 
     /// <summary>What a flush comes to, by the host's answer. The gate is held.</summary>

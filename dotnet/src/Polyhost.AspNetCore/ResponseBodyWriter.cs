@@ -14,6 +14,7 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
     private const int OwnSize = 4096;
     private const int SmallBlock = 16 * 1024;
     private const int LargeBlock = 64 * 1024;
+    private const int Spares = 8;
 
     /// <summary>Held while bytes are handed over, so that a wait is there before the host may end it.</summary>
     private readonly object _gate = new();

@@ -294,6 +294,10 @@ internal sealed unsafe partial class ResponseHeaders : IHeaderDictionary
 
     private static void ValidateName(string name)
     {
+        if (name.Length > ushort.MaxValue)
+        {
+            throw new InvalidOperationException($"the name of a header is {name.Length} characters long");
+        }
         var at = name.AsSpan().IndexOfAnyExcept(s_tokens);
         if (at >= 0)
         {

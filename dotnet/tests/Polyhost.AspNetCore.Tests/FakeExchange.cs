@@ -7,7 +7,7 @@ namespace Polyhost.AspNetCore.Tests;
 /// <summary>One request to the server under test, and what the server answers.</summary>
 internal sealed unsafe class FakeExchange
 {
-    private static readonly ConcurrentDictionary<ulong, nint> s_chunks = new();
+    private static readonly ConcurrentDictionary<ulong, (nint Memory, uint App)> s_chunks = new();
     private static long s_handles;
 
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -18,7 +18,8 @@ internal sealed unsafe class FakeExchange
     private readonly List<SendFlags> _sends = [];
     private readonly object _lock = new();
 
-    internal static int LiveChunks => s_chunks.Count;
+    /// <summary>The application it is for, where chunks are counted.</summary>
+    internal uint App { get; init; }
 
     internal uint Generation { get; set; }
 
@@ -70,13 +71,16 @@ internal sealed unsafe class FakeExchange
         internal readonly int Length = length;
     }
 
+    /// <summary>How many chunks an application has got and not given back.</summary>
+    internal static int LiveChunksOf(uint app) => s_chunks.Values.Count(chunk => chunk.App == app);
+
     internal static void FreeChunk(ulong handle)
     {
-        if (!s_chunks.TryRemove(handle, out var memory))
+        if (!s_chunks.TryRemove(handle, out var chunk))
         {
             Environment.FailFast("a chunk was given back twice");
         }
-        NativeMemory.Free((void*)memory);
+        NativeMemory.Free((void*)chunk.Memory);
     }
 
     /// <summary>Puts a part of the body where the server finds it. Does not tell it.</summary>
@@ -139,7 +143,7 @@ internal sealed unsafe class FakeExchange
             chunk->Data = (byte*)NativeMemory.Alloc((nuint)next.Data.Length);
             chunk->Length = (nuint)next.Data.Length;
             next.Data.CopyTo(new Span<byte>(chunk->Data, next.Data.Length));
-            s_chunks[chunk->Handle] = (nint)chunk->Data;
+            s_chunks[chunk->Handle] = ((nint)chunk->Data, App);
             return BodyRead.Data;
         }
     }

@@ -14,9 +14,6 @@ internal static unsafe class FakeHost
 
     internal static HttpGuest* Callbacks => s_guest;
 
-    /// <summary>Blocks that the server has got and neither sent nor freed.</summary>
-    internal static int LiveBlocks => s_blocks.Count;
-
     internal static ConcurrentQueue<(uint App, AppEvent Kind, string Text)> Events { get; } = new();
 
     internal static void Install() => Native.Host = s_table;
@@ -40,6 +37,7 @@ internal static unsafe class FakeHost
         host->RequestTrailers = &RequestTrailers;
         host->SetMaxBody = &SetMaxBody;
         host->Abort = &Abort;
+        host->SetMinBodyRate = &SetMinBodyRate;
         host->RequestClose = &RequestClose;
         host->BlockNew = &BlockNew;
         host->BlockFree = &BlockFree;
@@ -98,6 +96,9 @@ internal static unsafe class FakeHost
         }
         return 0;
     }
+
+    [UnmanagedCallersOnly]
+    private static int SetMinBodyRate(nuint slot, uint generation, double rate, long grace) => 0;
 
     [UnmanagedCallersOnly]
     private static int Abort(nuint slot, uint generation)
