@@ -108,14 +108,8 @@ internal enum HeadFlags : ushort
 {
     None = 0,
 
-    /// <summary>The application's headers have a <c>Connection</c>, and so on.</summary>
-    HasConnection = 1,
-    HasTransferEncoding = 2,
-    HasDate = 4,
-    HasServer = 8,
-
     /// <summary>Committed before the response was complete, so without bytes and a length it is of unknown length.</summary>
-    Open = 16,
+    Open = 1,
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -169,6 +163,9 @@ internal enum SendFlags : uint
 
     /// <summary>Cuts the connection.</summary>
     Abort = 16,
+
+    /// <summary>The response failed: what was sent of it goes out, then the connection is cut.</summary>
+    Fail = 32,
 }
 
 internal enum Sent

@@ -272,6 +272,10 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
                     HasEnded = true;
                     break;
                 case var failed:
+                    if (failed == BodyRead.Aborted)
+                    {
+                        context.OnAborted(context.Generation);
+                    }
                     throw _failure = Failure(failed);
             }
         }

@@ -176,7 +176,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
     {
         Size = (uint)sizeof(ResponseHead),
         Status = (ushort)_statusCode,
-        Flags = _responseHeaders.Flags | (_isOpenEnded ? HeadFlags.Open : HeadFlags.None),
+        Flags = _isOpenEnded ? HeadFlags.Open : HeadFlags.None,
         ContentLength = _responseHeaders.ContentLength ?? -1,
         Headers = _responseHeaders.Pack(),
     };
@@ -287,7 +287,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
         {
             if (HasStarted)
             {
-                return SendFlags.Abort;
+                return SendFlags.Fail;
             }
             SetErrorResponse(_rejection?.StatusCode ?? StatusCodes.Status500InternalServerError);
         }

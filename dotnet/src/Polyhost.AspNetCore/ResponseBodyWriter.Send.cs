@@ -34,7 +34,7 @@ internal sealed unsafe partial class ResponseBodyWriter
     /// <summary>The last call of a request, after which nothing here may be touched.</summary>
     internal void Release(in ExchangeId exchange, SendFlags last)
     {
-        if ((last & SendFlags.End) == 0)
+        if ((last & (SendFlags.End | SendFlags.Fail)) == 0 || (last & SendFlags.Abort) != 0)
         {
             Drop();
             AbandonWait();
@@ -240,6 +240,8 @@ internal sealed unsafe partial class ResponseBodyWriter
             case Sent.OutOfRange:
                 throw new IOException("the file is shorter than it was");
             default:
+                // It may have gone before the host could say so.
+                context.OnAborted(context.Generation);
                 return Done(isCompleted: true);
         }
     }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Microsoft.Net.Http.Headers;
 
 namespace Polyhost.AspNetCore;
 
@@ -71,16 +70,4 @@ internal sealed unsafe partial class ResponseHeaders
         }
         _packedLength += PackedHeaders.Write(_packed.AsSpan(_packedLength), name, value);
     }
-
-    private static HeadFlags FlagOf(string name) => name.Length switch
-    {
-        4 when Is(name, HeaderNames.Date) => HeadFlags.HasDate,
-        6 when Is(name, HeaderNames.Server) => HeadFlags.HasServer,
-        10 when Is(name, HeaderNames.Connection) => HeadFlags.HasConnection,
-        17 when Is(name, HeaderNames.TransferEncoding) => HeadFlags.HasTransferEncoding,
-        _ => HeadFlags.None,
-    };
-
-    private static bool Is(string name, string known) =>
-        ReferenceEquals(name, known) || name.Equals(known, StringComparison.OrdinalIgnoreCase);
 }

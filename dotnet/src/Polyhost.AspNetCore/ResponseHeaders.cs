@@ -67,20 +67,6 @@ internal sealed unsafe partial class ResponseHeaders : IHeaderDictionary
         set => this[HeaderNames.Connection] = value;
     }
 
-    /// <summary>What of the headers the host must know.</summary>
-    internal HeadFlags Flags
-    {
-        get
-        {
-            var flags = HeadFlags.None;
-            for (var i = 0; i < _count; i++)
-            {
-                flags |= FlagOf(_entries[i].Name);
-            }
-            return flags;
-        }
-    }
-
     public StringValues this[string key]
     {
         get => TryGetValue(key, out var value) ? value : StringValues.Empty;

@@ -144,6 +144,26 @@ public sealed class BodyTests
     }
 
     [Fact]
+    public async Task AnEndlessResponseEndsWithItsClient()
+    {
+        var writes = 0;
+        await using var app = await App.Run(async context =>
+        {
+            while (!context.RequestAborted.IsCancellationRequested)
+            {
+                writes++;
+                await context.Response.WriteAsync("data: x\n\n", CancellationToken.None);
+                await Task.Yield();
+            }
+        });
+        using var connection = app.Connect();
+        var exchange = connection.Begin("GET", "/", RequestFlags.None, [], new FakeExchange { IsGone = true });
+        await exchange.Released;
+        Assert.True(writes > 0);
+        Assert.True(exchange.IsAborted);
+    }
+
+    [Fact]
     public async Task AReadIsCanceledByItsToken()
     {
         using var source = new CancellationTokenSource();

@@ -52,6 +52,9 @@ internal sealed unsafe class FakeExchange
     /// <summary>Whether the client reads so slowly that every send must wait.</summary>
     internal bool IsSlow { get; set; }
 
+    /// <summary>Whether the client has gone, and nobody has told the server.</summary>
+    internal bool IsGone { get; init; }
+
     internal (nint Address, int Length)? TrailerBytes { get; set; }
 
     internal bool IsReleased { get; private set; }
@@ -113,7 +116,7 @@ internal sealed unsafe class FakeExchange
             _sent.Write(data);
             _sends.Add(flags);
             IsEnded |= (flags & SendFlags.End) != 0;
-            IsAborted |= (flags & SendFlags.Abort) != 0;
+            IsAborted |= (flags & (SendFlags.Abort | SendFlags.Fail)) != 0;
             IsUpgraded |= (flags & SendFlags.Upgrade) != 0;
         }
         _firstSend.TrySetResult();
@@ -122,7 +125,7 @@ internal sealed unsafe class FakeExchange
             IsReleased = true;
             _released.TrySetResult();
         }
-        return IsSlow ? Sent.Pending : Sent.Accepted;
+        return IsGone ? Sent.Gone : IsSlow ? Sent.Pending : Sent.Accepted;
     }
 
     internal BodyRead OnRead(Chunk* chunk)

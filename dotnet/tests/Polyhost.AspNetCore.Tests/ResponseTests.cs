@@ -122,6 +122,7 @@ public sealed class ResponseTests
         using var connection = app.Connect();
         var answer = connection.Get("/");
         await answer.Released;
+        Assert.Equal("short", answer.Body);
         Assert.True(answer.IsAborted);
         Assert.False(answer.IsEnded);
     }
@@ -155,6 +156,7 @@ public sealed class ResponseTests
         using var connection = app.Connect();
         var answer = connection.Get("/");
         await answer.Released;
+        Assert.Equal("begun", answer.Body);
         Assert.True(answer.IsAborted);
         Assert.False(answer.IsEnded);
     }
