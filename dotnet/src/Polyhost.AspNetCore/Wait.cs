@@ -59,18 +59,20 @@ internal sealed class Wait<T>(IWaitOwner<T> owner) : IValueTaskSource<T>, IThrea
 
     T IValueTaskSource<T>.GetResult(short token)
     {
+        if (_core.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        {
+            // Else it would be begun anew while somebody is about to set its result.
+            throw new InvalidOperationException("the operation has not completed; await it");
+        }
         try
         {
             return _core.GetResult(token);
         }
         finally
         {
-            if (token == _core.Version)
-            {
-                _registration = default;
-                _core.Reset();
-                _isTaken = true;
-            }
+            _registration = default;
+            _core.Reset();
+            _isTaken = true;
         }
     }
 

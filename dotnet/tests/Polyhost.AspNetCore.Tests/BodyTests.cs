@@ -42,6 +42,32 @@ public sealed class BodyTests
     }
 
     [Fact]
+    public async Task AReadThatIsNotAwaitedDoesNoHarm()
+    {
+        Exception? thrown = null;
+        await using var app = await App.Run(async context =>
+        {
+            if (context.Request.Path == "/careless")
+            {
+                var read = context.Request.Body.ReadAsync(new byte[10], CancellationToken.None);
+                thrown = Record.Exception(() => read.GetAwaiter().GetResult());
+                return;
+            }
+            await Echo(context);
+        });
+        using var connection = app.Connect();
+        var careless = new FakeExchange();
+        connection.Post("/careless", RequestFlags.Inline, careless);
+        await careless.Released;
+        careless.TellBodyReady();
+        var exchange = Bodied("still ", "right");
+        connection.Post("/", RequestFlags.Inline, exchange);
+        await exchange.Released;
+        Assert.IsType<InvalidOperationException>(thrown);
+        Assert.Equal("still right", exchange.Body);
+    }
+
+    [Fact]
     public async Task TheReaderKeepsWhatWasNotConsumed()
     {
         var seen = new List<string>();
