@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::files::{Part, write_if_changed};
-use super::guests::{collect, name, place};
+use super::guests::{collect, copy_folder, name, place};
 use super::protobuf::{self, LIBRARY, Protobuf};
 use super::{Error, Project, Result, say};
 
@@ -76,6 +76,11 @@ impl Plan {
         for (guest, part) in parts {
             let copy = part.path().join(LIBRARY);
             fs::copy(&library, &copy).map_err(|e| Error::about(copy.display(), e))?;
+            let content = guest.project.with_file_name("wwwroot");
+            if guest.is_web && content.is_dir() {
+                let copied = copy_folder(&content, &part.path().join("wwwroot"));
+                copied.map_err(|e| Error::about(content.display(), e))?;
+            }
             let folder = part.path().to_owned();
             part.replace(&folder, &place(project, &guest.project))?;
         }

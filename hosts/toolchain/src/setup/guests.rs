@@ -107,8 +107,12 @@ fn build(project: &Project, dotnet: &DotnetRoot, label: &str, projects: &[PathBu
     }
     let mut compile = msbuild(project, &muxer, &list, "Build");
     project.run(&format!("{label}-build"), &mut compile)?;
+    if projects.iter().any(|path| is_web(path)) {
+        let mut publish = msbuild(project, &muxer, &list, "Publish");
+        project.run(&format!("{label}-publish"), &mut publish)?;
+    }
     for path in projects {
-        publish(project, path)?;
+        copy_built(project, path)?;
     }
     write_if_changed(&stamp_file, &stamp)?;
     Ok(Ok(()))
@@ -199,6 +203,11 @@ fn is_test_program(project: &Path) -> bool {
     fs::read_to_string(project).is_ok_and(|text| text.contains("\"xunit."))
 }
 
+/// What is left beside a web application by a build refers to the sources (wwwroot above all); it has to be published.
+fn is_web(project: &Path) -> bool {
+    fs::read_to_string(project).is_ok_and(|text| text.contains("\"Microsoft.NET.Sdk.Web\""))
+}
+
 /// Two projects of one name would get in each other's way under `target`.
 fn refuse_namesakes(projects: &[PathBuf]) -> Result<()> {
     let mut names: Vec<String> = projects.iter().map(|path| name(path)).collect();
@@ -224,12 +233,14 @@ pub(crate) fn place(project: &Project, guest: &Path) -> PathBuf {
 
 /// A project that builds all of them in one run of MSBuild, so that what they share is built once.
 fn traversal(projects: &[PathBuf]) -> String {
-    let items: String =
-        projects.iter().map(|guest| format!("    <Listed Include=\"{}\" />\n", escape(guest))).collect();
+    let item = |guest: &PathBuf| format!("    <Listed Include=\"{}\" IsWeb=\"{}\" />\n", escape(guest), is_web(guest));
+    let items: String = projects.iter().map(item).collect();
     format!(
         "<Project>\n  <ItemGroup>\n{items}  </ItemGroup>\n  \
          <Target Name=\"Restore\"><MSBuild Projects=\"@(Listed)\" Targets=\"Restore\" /></Target>\n  \
-         <Target Name=\"Build\"><MSBuild Projects=\"@(Listed)\" Targets=\"Build\" BuildInParallel=\"true\" /></Target>\n\
+         <Target Name=\"Build\"><MSBuild Projects=\"@(Listed)\" Targets=\"Build\" BuildInParallel=\"true\" /></Target>\n  \
+         <Target Name=\"Publish\"><ItemGroup><Web Include=\"@(Listed)\" Condition=\"%(IsWeb)\" /></ItemGroup>\
+         <MSBuild Projects=\"@(Web)\" Targets=\"Publish\" Properties=\"NoBuild=true\" /></Target>\n\
          </Project>\n"
     )
 }
@@ -240,10 +251,11 @@ fn escape(path: &Path) -> String {
     text.replace('%', "%25").replace(';', "%3B").replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-/// Copies what was built to its place.
-fn publish(project: &Project, guest: &Path) -> Result<()> {
+/// Copies what was built, or published, to its place.
+fn copy_built(project: &Project, guest: &Path) -> Result<()> {
     let place = place(project, guest);
-    let built = artifacts(project).join("bin").join(name(guest)).join("release");
+    let kind = if is_web(guest) { "publish" } else { "bin" };
+    let built = artifacts(project).join(kind).join(name(guest)).join("release");
     if !built.is_dir() {
         return Err(Error::new(format!(
             "{} was built, but not into {}; a guest targets one framework and leaves its output folder alone",
@@ -257,7 +269,7 @@ fn publish(project: &Project, guest: &Path) -> Result<()> {
     part.replace(&copy, &place)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -334,7 +346,7 @@ mod tests {
     #[test]
     fn escapes_paths_for_msbuild_and_for_xml() {
         let text = traversal(&[PathBuf::from("/a b/x;y.csproj"), PathBuf::from("/c&d.csproj")]);
-        assert!(text.contains("<Listed Include=\"/a b/x%3By.csproj\" />"), "{text}");
-        assert!(text.contains("<Listed Include=\"/c&amp;d.csproj\" />"), "{text}");
+        assert!(text.contains("<Listed Include=\"/a b/x%3By.csproj\" IsWeb=\"false\" />"), "{text}");
+        assert!(text.contains("<Listed Include=\"/c&amp;d.csproj\" IsWeb=\"false\" />"), "{text}");
     }
 }

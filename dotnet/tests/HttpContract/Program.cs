@@ -1,0 +1,61 @@
+// An ordinary application that exercises what a server promises its applications. The differential tests
+// (hosts/tests/http.rs) run it under two servers and compare what comes back, so every answer is the same at each run.
+
+using HttpContract;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.Logging.ClearProviders();
+if (Environment.GetEnvironmentVariable("HTTP_CONTRACT_LIMITS") == "tight")
+{
+    builder.WebHost.ConfigureKestrel(Tighten);
+}
+
+builder.Services.AddSignalR();
+var app = builder.Build();
+app.UseWebSockets();
+app.UseStaticFiles();
+// Named here, or it would come first, choose the fallback, and leave nothing to the static files.
+app.UseRouting();
+Requests.Map(app);
+Bodies.Map(app);
+Responses.Map(app);
+Failures.Map(app);
+Lifetimes.Map(app);
+Upgrades.Map(app);
+Files.Map(app);
+app.MapHub<Chat>("/chat");
+
+app.Lifetime.ApplicationStarted.Register(() =>
+{
+    foreach (var address in app.Urls)
+    {
+        Console.WriteLine($"Now listening on: {address}");
+    }
+});
+if (Environment.GetEnvironmentVariable("HTTP_CONTRACT_UNTIL_EOF") is not null)
+{
+    // Whoever started this holds the other end, so that it ends with its parent however that ends.
+    new Thread(() =>
+    {
+        while (Console.In.Read() >= 0) { }
+        Environment.Exit(0);
+    })
+    { IsBackground = true }.Start();
+}
+
+app.Run();
+
+static void Tighten(KestrelServerOptions options)
+{
+    options.AddServerHeader = false;
+    options.AllowSynchronousIO = true;
+    options.Limits.MaxRequestLineSize = 128;
+    options.Limits.MaxRequestHeaderCount = 5;
+    options.Limits.MaxRequestHeadersTotalSize = 256;
+    options.Limits.MaxRequestBodySize = 32;
+    options.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(1);
+    options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(1);
+    options.Limits.MinRequestBodyDataRate = new MinDataRate(1000, TimeSpan.FromSeconds(2));
+}
