@@ -1,5 +1,6 @@
 //! An application as a `tower` service.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -17,6 +18,9 @@ use crate::head::{Flags, Parts, Version};
 use crate::limits::Limits;
 
 /// An application as a service, to be nested in an axum `Router` or served by hyper. Clones are the same service.
+///
+/// It never fails, as routers ask of what they hold. Where the application cuts a request off before its response has
+/// begun, that is a 502 whose body fails, so that whoever serves it can't end it politely.
 ///
 /// A request may carry the [`ConnectionInfo`] of its connection as an
 /// extension, in an `Arc`; without one its addresses are unknown.
@@ -69,10 +73,10 @@ where
     B::Error: Into<BoxError>,
 {
     type Response = http::Response<ResponseBody>;
-    type Error = BoxError;
+    type Error = Infallible;
     type Future = ResponseFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -159,28 +163,42 @@ enum State {
 }
 
 impl Future for ResponseFuture {
-    type Output = Result<http::Response<ResponseBody>, BoxError>;
+    type Output = Result<http::Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Serving(pump) = &mut self.0 {
-            let head = ready!(pump.poll_head(cx))?;
-            let State::Serving(pump) = std::mem::replace(&mut self.0, State::Done) else { return Poll::Pending };
-            return Poll::Ready(Ok(head.body(ResponseBody { pump: Some(pump) })?));
-        }
-        match std::mem::replace(&mut self.0, State::Done) {
-            State::Refused(refused) => {
+        let head = match &mut self.0 {
+            State::Serving(pump) => Some(ready!(pump.poll_head(cx))),
+            _ => None,
+        };
+        let response = match (std::mem::replace(&mut self.0, State::Done), head) {
+            (State::Serving(pump), Some(Ok(head))) => {
+                head.body(ResponseBody(Content::Pumped(pump))).or_else(|error| failed(error.into()))
+            }
+            (State::Serving(_), Some(Err(error))) => failed(error),
+            (State::Refused(refused), _) => {
                 let response = http::Response::builder().status(refused.status).header("content-length", 0);
-                Poll::Ready(Ok(response.body(ResponseBody { pump: None })?))
+                response.body(ResponseBody(Content::Empty))
             }
             _ => panic!("a response was polled after it was ready"),
-        }
+        };
+        Poll::Ready(Ok(response.expect("a status and a length of our own make a response")))
     }
+}
+
+fn failed(error: BoxError) -> Result<http::Response<ResponseBody>, http::Error> {
+    http::Response::builder().status(http::StatusCode::BAD_GATEWAY).body(ResponseBody(Content::Failed(Some(error))))
 }
 
 /// The body of a response, as the application sends it.
 #[derive(Debug)]
-pub struct ResponseBody {
-    pump: Option<Box<Pump>>,
+pub struct ResponseBody(Content);
+
+#[derive(Debug)]
+enum Content {
+    Pumped(Box<Pump>),
+    Empty,
+    /// Told once.
+    Failed(Option<BoxError>),
 }
 
 impl Body for ResponseBody {
@@ -188,18 +206,26 @@ impl Body for ResponseBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(pump) = &mut self.pump else { return Poll::Ready(None) };
-        pump.poll_frame(cx)
+        match &mut self.0 {
+            Content::Pumped(pump) => pump.poll_frame(cx),
+            Content::Empty => Poll::Ready(None),
+            Content::Failed(error) => Poll::Ready(error.take().map(Err)),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pump.as_ref().is_none_or(|pump| pump.is_end())
+        match &self.0 {
+            Content::Pumped(pump) => pump.is_end(),
+            Content::Empty => true,
+            Content::Failed(error) => error.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.pump {
-            Some(pump) => pump.size().map_or_else(SizeHint::default, SizeHint::with_exact),
-            None => SizeHint::with_exact(0),
+        match &self.0 {
+            Content::Pumped(pump) => pump.size().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Failed(_) => SizeHint::default(),
         }
     }
 }
