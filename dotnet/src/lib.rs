@@ -42,6 +42,21 @@ pub const COMPILER: &[u8] = include_bytes!("../prebuilt/Polyhost.Compiler.dll");
 /// The export of [`COMPILER`].
 pub const COMPILE: &str = "polyhost.compiler/Compile";
 
+/// `Polyhost.AspNetCore.dll`, the server that ASP.NET Core applications get in the place of Kestrel. Loaded by bytes
+/// into the default load context of a .NET that has ASP.NET Core.
+///
+/// Its entry is [`ASPNET_TYPE`]`.`[`ASPNET_METHOD`], `[UnmanagedCallersOnly]`.
+#[cfg(feature = "aspnet")]
+pub const ASPNET: &[u8] = include_bytes!("../prebuilt/Polyhost.AspNetCore.dll");
+
+/// The assembly-qualified name of the type with the entry of [`ASPNET`].
+#[cfg(feature = "aspnet")]
+pub const ASPNET_TYPE: &str = "Polyhost.AspNetCore.Entry, Polyhost.AspNetCore";
+
+/// The name of the entry of [`ASPNET`].
+#[cfg(feature = "aspnet")]
+pub const ASPNET_METHOD: &str = "Start";
+
 /// The assembly-qualified name of the type with the shim's entry.
 pub const SHIM_TYPE: &str = "Polyhost.Shim, Polyhost";
 

@@ -51,8 +51,12 @@ pub struct Readme;
 pub use polyhost_bridge::*;
 #[cfg(feature = "clr")]
 pub use polyhost_clr as clr;
+#[cfg(feature = "aspnet")]
+pub use polyhost_clr::aspnet;
 #[cfg(feature = "cpython")]
 pub use polyhost_cpython as cpython;
+#[cfg(feature = "aspnet")]
+pub use polyhost_http as http;
 #[cfg(feature = "luajit")]
 pub use polyhost_luajit as luajit;
 pub use polyhost_native as native;

@@ -83,7 +83,7 @@ internal unsafe struct Request
     public nuint Slot;
     public uint Generation;
 
-    /// <summary>The context that the connection keeps; 0 at first. Written by the guest.</summary>
+    /// <summary>The context that was rented for the connection.</summary>
     public uint Context;
 
     /// <summary>One more than the index in <see cref="RequestContext.Methods"/>; 0 for any other.</summary>
@@ -195,7 +195,6 @@ internal enum BodyRead
 
 internal enum AppEvent : uint
 {
-    ListeningRequested = 1,
     Started = 2,
     Failed = 3,
     Stopped = 4,
@@ -215,7 +214,7 @@ internal unsafe struct HttpHost
     public delegate* unmanaged<nuint, uint, ResponseHead*, Slice, long, long, SendFlags, Sent> SendFile;
     public delegate* unmanaged<nuint, uint, Chunk*, BodyRead> Read;
     public delegate* unmanaged<ulong, void> BytesFree;
-    public delegate* unmanaged<nuint, uint, Slice*, int> RequestTrailers;
+    public delegate* unmanaged<nuint, uint, Chunk*, int> RequestTrailers;
     public delegate* unmanaged<nuint, uint, long, int> SetMaxBody;
     public delegate* unmanaged<nuint, uint, double, long, int> SetMinBodyRate;
     public delegate* unmanaged<nuint, uint, double, long, int> SetMinResponseRate;
@@ -225,6 +224,9 @@ internal unsafe struct HttpHost
     public delegate* unmanaged<byte*, void> BlockFree;
     public delegate* unmanaged<uint, AppEvent, Slice, void> AppEvent;
     public delegate* unmanaged<int, Slice, Slice, void> Log;
+
+    /// <summary>Says where the application is served, or 1 and why it can't be.</summary>
+    public delegate* unmanaged<uint, Slice, Slice*, int> Listen;
 }
 
 /// <summary>The guest's functions. Each catches everything: an exception that leaves one ends the process.</summary>
@@ -241,15 +243,20 @@ internal unsafe struct HttpGuest
     public delegate* unmanaged<uint, void> ReleaseContext;
     public delegate* unmanaged<uint, int> Stop;
     public delegate* unmanaged<Stats*, int> Stats;
+
+    /// <summary>A context for a connection, before its first request; 0 where the server has stopped.</summary>
+    public delegate* unmanaged<uint, Connection*, uint> RentContext;
 }
 
-/// <summary>What application to start, as JSON.</summary>
+/// <summary>What application to start.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct AppStart
 {
     public uint Size;
     public uint App;
-    public Slice Json;
+
+    /// <summary>Pairs of a name and a value, each ended by a zero.</summary>
+    public Slice Settings;
 }
 
 /// <summary>What the runtime counts.</summary>

@@ -16,12 +16,9 @@ internal static class Announcement
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
-            json.WriteStartArray("addresses");
-            foreach (var address in addresses?.Addresses ?? [])
-            {
-                json.WriteStringValue(address);
-            }
-            json.WriteEndArray();
+            Write(json, "addresses", addresses?.Addresses ?? []);
+            Write(json, "endpoints", options.Endpoints);
+            Write(json, "ignored", options.Ignored);
             json.WriteBoolean("preferHostingUrls", addresses?.PreferHostingUrls ?? false);
             json.WriteBoolean("addServerHeader", options.AddServerHeader);
             json.WriteBoolean("allowSynchronousIO", options.AllowSynchronousIO);
@@ -31,6 +28,16 @@ internal static class Announcement
             json.WriteEndObject();
         }
         return buffer.WrittenSpan;
+    }
+
+    private static void Write(Utf8JsonWriter json, string name, IEnumerable<string> texts)
+    {
+        json.WriteStartArray(name);
+        foreach (var text in texts)
+        {
+            json.WriteStringValue(text);
+        }
+        json.WriteEndArray();
     }
 
     private static void WriteLimits(Utf8JsonWriter json, ServerOptions options)

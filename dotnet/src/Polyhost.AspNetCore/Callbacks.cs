@@ -9,11 +9,26 @@ internal static unsafe class Callbacks
     /// <summary>Fills in this class's part of the guest's table.</summary>
     internal static void Fill(HttpGuest* guest)
     {
+        guest->RentContext = &RentContext;
         guest->Request = &Request;
         guest->BodyReady = &BodyReady;
         guest->Writable = &Writable;
         guest->Aborted = &Aborted;
         guest->ReleaseContext = &ReleaseContext;
+    }
+
+    [UnmanagedCallersOnly]
+    private static uint RentContext(uint app, Connection* connection)
+    {
+        try
+        {
+            return HostServer.Rent(app, connection);
+        }
+        catch (Exception e)
+        {
+            Report("rent_context", e);
+            return 0;
+        }
     }
 
     [UnmanagedCallersOnly]

@@ -50,7 +50,14 @@ internal sealed class HostServer : IServer
         _newContext = () => new RequestContext<TContext>(this, application);
         Register(App.Id, this);
         App.Server = this;
-        Native.AppEvent(App.Id, AppEvent.ListeningRequested, Announcement.Of(this));
+        // From here on requests may come.
+        var addresses = Features.Get<IServerAddressesFeature>()!.Addresses;
+        var served = Native.Listen(App.Id, Announcement.Of(this));
+        addresses.Clear();
+        foreach (var address in served)
+        {
+            addresses.Add(address);
+        }
     }
 
     /// <summary>Takes no more requests, and waits for those that run; those that are left when the token says so are
@@ -82,12 +89,24 @@ internal sealed class HostServer : IServer
     {
     }
 
+    /// <summary>A context for a connection that has its first request; 0 where the server has stopped.</summary>
+    internal static unsafe uint Rent(uint app, Connection* connection)
+    {
+        if (Find(app) is not { } server)
+        {
+            return 0;
+        }
+        var context = server.Rent();
+        context.Bind(connection);
+        return context.Id;
+    }
+
     /// <summary>Takes a request for an application, on the thread that has read it.</summary>
     internal static unsafe void Take(uint app, Request* request)
     {
-        var servers = Volatile.Read(ref s_servers);
-        var server = app < (uint)servers.Length ? Volatile.Read(ref servers[app]) : null;
-        if (server is null)
+        var server = Find(app);
+        var context = ContextTable.Find(request->Context);
+        if (server is null || context is null || context.Server != server)
         {
             AnswerUnavailable(request);
             return;
@@ -99,7 +118,7 @@ internal sealed class HostServer : IServer
             AnswerUnavailable(request);
             return;
         }
-        server.Run(request);
+        server.Run(context, request);
     }
 
     /// <summary>Told of every request that was taken, when it is over.</summary>
@@ -125,12 +144,17 @@ internal sealed class HostServer : IServer
         }
     }
 
-    private unsafe void Run(Request* request)
+    private static HostServer? Find(uint app)
     {
-        RequestContext context;
+        var servers = Volatile.Read(ref s_servers);
+        return app < (uint)servers.Length ? Volatile.Read(ref servers[app]) : null;
+    }
+
+    private unsafe void Run(RequestContext context, Request* request)
+    {
         try
         {
-            context = Prepare(request);
+            context.Begin(request);
         }
         catch (Exception)
         {
@@ -145,21 +169,6 @@ internal sealed class HostServer : IServer
         {
             ThreadPool.UnsafeQueueUserWorkItem(context, preferLocal: false);
         }
-    }
-
-    private unsafe RequestContext Prepare(Request* request)
-    {
-        var context = ContextTable.Find(request->Context);
-        if (context is null || context.Server != this)
-        {
-            // A connection's first request here; what another application has kept for it goes back there.
-            context?.OnConnectionClosed();
-            context = Rent();
-            context.Bind(request->Connection);
-            request->Context = context.Id;
-        }
-        context.Begin(request);
-        return context;
     }
 
     private Task Drain(CancellationToken cancellationToken)

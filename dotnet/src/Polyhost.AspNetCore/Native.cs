@@ -35,13 +35,17 @@ internal static unsafe class Native
     internal static void BytesFree(ulong handle) => Host->BytesFree(handle);
 
     /// <summary>The packed trailers of a request, or false while its body has not ended.</summary>
-    internal static bool RequestTrailers(in ExchangeId exchange, out Slice packed)
+    internal static bool RequestTrailers(in ExchangeId exchange, out byte[] packed)
     {
-        fixed (Slice* place = &packed)
+        Chunk chunk;
+        if (Host->RequestTrailers(exchange.Slot, exchange.Generation, &chunk) != 0)
         {
-            *place = default;
-            return Host->RequestTrailers(exchange.Slot, exchange.Generation, place) == 0;
+            packed = [];
+            return false;
         }
+        packed = new ReadOnlySpan<byte>(chunk.Data, (int)chunk.Length).ToArray();
+        BytesFree(chunk.Handle);
+        return true;
     }
 
     internal static void SetMaxBody(in ExchangeId exchange, long? limit) =>
@@ -74,6 +78,20 @@ internal static unsafe class Native
         fixed (byte* data = text)
         {
             Host->AppEvent(app, kind, new Slice(data, (nuint)text.Length));
+        }
+    }
+
+    /// <summary>Where the application is served, with what it asks for.</summary>
+    /// <exception cref="IOException">It can't be.</exception>
+    internal static string[] Listen(uint app, ReadOnlySpan<byte> announcement)
+    {
+        fixed (byte* data = announcement)
+        {
+            Slice reply = default;
+            var status = Host->Listen(app, new Slice(data, (nuint)announcement.Length), &reply);
+            return status == 0
+                ? reply.ToString().Split('\0', StringSplitOptions.RemoveEmptyEntries)
+                : throw new IOException(reply.Length == 0 ? "the host does not know this application" : reply.ToString());
         }
     }
 

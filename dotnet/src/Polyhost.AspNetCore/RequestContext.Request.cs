@@ -301,7 +301,7 @@ internal abstract partial class RequestContext
         var trailers = new HeaderDictionary();
         if (HasBody && Native.RequestTrailers(Exchange, out var packed))
         {
-            foreach (var (name, value) in PackedHeaders.Read(packed.Span))
+            foreach (var (name, value) in PackedHeaders.Read(packed))
             {
                 trailers.Append(name, value);
             }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Http;
 
 namespace Polyhost.AspNetCore;
@@ -33,6 +34,10 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     private readonly Action _resume;
 
     private Request _request;
+
+    /// <summary>The lines of its head; pinned.</summary>
+    private Header[] _lines = GC.AllocateUninitializedArray<Header>(16, pinned: true);
+    private List<Header[]>? _tooSmall;
     private Task _application = Task.CompletedTask;
 
     /// <summary>The thread that the application still runs on since the host called, if it is to run there.</summary>
@@ -84,12 +89,27 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
             throw new InvalidOperationException("bridge bug: a request before the connection's last one was released");
         }
         _request = *request;
+        KeepLines(request);
         _requestNumber++;
         ResetFeatures();
         ResetRequest();
         ResetResponse();
         // Last: from here on it can be read.
         Volatile.Write(ref _life, (long)_request.Generation << 32);
+    }
+
+    /// <summary>The host's list of lines is gone when it has called; the bytes they name are not. Read without a lock by
+    /// who is too late, so an array that became too small stays where it is.</summary>
+    private unsafe void KeepLines(Request* request)
+    {
+        var count = (int)request->HeaderCount;
+        if (_lines.Length < count)
+        {
+            (_tooSmall ??= []).Add(_lines);
+            _lines = GC.AllocateUninitializedArray<Header>(Math.Max(count, 2 * _lines.Length), pinned: true);
+        }
+        new ReadOnlySpan<Header>(request->Headers, count).CopyTo(_lines);
+        _request.Headers = (Header*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_lines));
     }
 
     /// <summary>Runs the application on this thread, which is the host's, until it first awaits.</summary>

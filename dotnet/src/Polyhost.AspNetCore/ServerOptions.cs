@@ -31,4 +31,10 @@ internal sealed class ServerOptions
     internal (double BytesPerSecond, TimeSpan Grace)? MinRequestBodyDataRate { get; set; } = (240, TimeSpan.FromSeconds(5));
 
     internal (double BytesPerSecond, TimeSpan Grace)? MinResponseDataRate { get; set; } = (240, TimeSpan.FromSeconds(5));
+
+    /// <summary>Where Kestrel would listen by its own settings, in code or configuration.</summary>
+    internal List<string> Endpoints { get; } = [];
+
+    /// <summary>What was set for Kestrel and failed, in words.</summary>
+    internal List<string> Ignored { get; } = [];
 }

@@ -43,6 +43,10 @@ internal sealed unsafe class FakeConnection : IDisposable
         FakeExchange? exchange = null)
     {
         exchange ??= new FakeExchange();
+        if (_context == 0)
+        {
+            _context = FakeHost.Callbacks->RentContext(_app, _connection);
+        }
         var request = Head(method, target, flags, headers);
         exchange.Generation = (uint)Interlocked.Increment(ref s_generations);
         exchange.Context = _context;
@@ -50,7 +54,6 @@ internal sealed unsafe class FakeConnection : IDisposable
         request.Generation = exchange.Generation;
         request.Context = _context;
         FakeHost.Callbacks->Request(_app, &request);
-        exchange.Context = _context = request.Context;
         return exchange;
     }
 

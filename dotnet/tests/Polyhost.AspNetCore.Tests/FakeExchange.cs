@@ -55,7 +55,7 @@ internal sealed unsafe class FakeExchange
     /// <summary>Whether the client has gone, and nobody has told the server.</summary>
     internal bool IsGone { get; init; }
 
-    internal (nint Address, int Length)? TrailerBytes { get; set; }
+    internal byte[]? Trailers { get; set; }
 
     internal bool IsReleased { get; private set; }
 
@@ -65,14 +65,6 @@ internal sealed unsafe class FakeExchange
 
     /// <summary>Ends when the server has been told that there is no more of the body yet.</summary>
     internal Task ReadPending => _readPending.Task;
-
-    internal TrailerSlice? Trailers => TrailerBytes is { } bytes ? new TrailerSlice((byte*)bytes.Address, bytes.Length) : null;
-
-    internal readonly struct TrailerSlice(byte* data, int length)
-    {
-        internal readonly byte* Data = data;
-        internal readonly int Length = length;
-    }
 
     /// <summary>How many chunks an application has got and not given back.</summary>
     internal static int LiveChunksOf(uint app) => s_chunks.Values.Count(chunk => chunk.App == app);
@@ -142,12 +134,27 @@ internal sealed unsafe class FakeExchange
                 return next.Kind;
             }
             _body.Dequeue();
-            chunk->Handle = (ulong)Interlocked.Increment(ref s_handles);
-            chunk->Data = (byte*)NativeMemory.Alloc((nuint)next.Data.Length);
-            chunk->Length = (nuint)next.Data.Length;
-            next.Data.CopyTo(new Span<byte>(chunk->Data, next.Data.Length));
-            s_chunks[chunk->Handle] = ((nint)chunk->Data, App);
+            Give(chunk, next.Data);
             return BodyRead.Data;
         }
+    }
+
+    internal int OnTrailers(Chunk* chunk)
+    {
+        if (Trailers is null)
+        {
+            return 1;
+        }
+        Give(chunk, Trailers);
+        return 0;
+    }
+
+    private void Give(Chunk* chunk, byte[] bytes)
+    {
+        chunk->Handle = (ulong)Interlocked.Increment(ref s_handles);
+        chunk->Data = (byte*)NativeMemory.Alloc((nuint)bytes.Length);
+        chunk->Length = (nuint)bytes.Length;
+        bytes.CopyTo(new Span<byte>(chunk->Data, bytes.Length));
+        s_chunks[chunk->Handle] = ((nint)chunk->Data, App);
     }
 }

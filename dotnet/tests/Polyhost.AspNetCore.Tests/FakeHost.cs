@@ -16,6 +16,8 @@ internal static unsafe class FakeHost
 
     internal static ConcurrentQueue<(uint App, AppEvent Kind, string Text)> Events { get; } = new();
 
+    internal static ConcurrentDictionary<uint, string> Announcements { get; } = new();
+
     internal static void Install() => Native.Host = s_table;
 
     internal static nuint Add(FakeExchange exchange)
@@ -43,6 +45,7 @@ internal static unsafe class FakeHost
         host->BlockFree = &BlockFree;
         host->AppEvent = &AppEvent;
         host->Log = &Log;
+        host->Listen = &Listen;
         return host;
     }
 
@@ -80,12 +83,8 @@ internal static unsafe class FakeHost
     private static void BytesFree(ulong handle) => FakeExchange.FreeChunk(handle);
 
     [UnmanagedCallersOnly]
-    private static int RequestTrailers(nuint slot, uint generation, Slice* packed)
-    {
-        var trailers = Find(slot, generation)?.Trailers;
-        *packed = trailers is null ? default : new Slice(trailers.Value.Data, (nuint)trailers.Value.Length);
-        return trailers is null ? 1 : 0;
-    }
+    private static int RequestTrailers(nuint slot, uint generation, Chunk* chunk) =>
+        Find(slot, generation)?.OnTrailers(chunk) ?? 1;
 
     [UnmanagedCallersOnly]
     private static int SetMaxBody(nuint slot, uint generation, long limit)
@@ -134,6 +133,15 @@ internal static unsafe class FakeHost
 
     [UnmanagedCallersOnly]
     private static void AppEvent(uint app, AppEvent kind, Slice text) => Events.Enqueue((app, kind, text.ToString()));
+
+    /// <summary>Serves everybody where they want.</summary>
+    [UnmanagedCallersOnly]
+    private static int Listen(uint app, Slice announcement, Slice* reply)
+    {
+        Announcements[app] = announcement.ToString();
+        *reply = default;
+        return 0;
+    }
 
     [UnmanagedCallersOnly]
     private static void Log(int level, Slice category, Slice text) => Console.Error.WriteLine(text.ToString());

@@ -218,7 +218,7 @@ public sealed class RequestTests
         Assert.Equal(503, answer.Status);
         Assert.True(answer.Released.IsCompleted);
         await app.DisposeAsync();
-        Assert.Contains(FakeHost.Events, e => e.App == app.Id && e.Kind == AppEvent.ListeningRequested && e.Text.Contains("\"addServerHeader\":true"));
+        Assert.Contains("\"addServerHeader\":true", FakeHost.Announcements[app.Id]);
     }
 
     private static async Task Check(Func<FakeConnection, FakeExchange> request, Action<HttpContext> check)

@@ -172,6 +172,13 @@ impl ClrConfig {
         properties
     }
 
+    /// The same as texts, as the properties of a runtime are.
+    #[cfg(feature = "aspnet")]
+    pub(crate) fn property_texts(&self, machine: &Machine) -> Vec<(String, String)> {
+        let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.config_properties(machine).into_iter().map(|(name, value)| (name, text(value))).collect()
+    }
+
     /// Where this differs from the configuration that is in force.
     pub(crate) fn differences(&self, in_force: &ClrConfig) -> Vec<String> {
         let mut list = Vec::new();

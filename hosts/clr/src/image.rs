@@ -21,14 +21,26 @@ pub(crate) struct Frameworks {
 /// # Errors
 /// [`ErrorKind::Load`].
 pub(crate) fn check_file(path: &Path, frameworks: &Frameworks) -> Result<()> {
-    let refused = |what: String| Error::new(ErrorKind::Load, format!("{} {what}", path.display()));
+    check_assembly(path)?;
+    check_runtime_config(&path.with_extension("runtimeconfig.json"), frameworks).map_err(|what| refused(path, &what))
+}
+
+/// Refuses a file that is no assembly for this processor.
+///
+/// # Errors
+/// [`ErrorKind::Load`].
+pub(crate) fn check_assembly(path: &Path) -> Result<()> {
     let metadata = path.metadata().map_err(|e| missing(path, &e))?;
     if metadata.is_dir() {
-        return Err(refused("is a folder; name the assembly in it, such as App.dll".to_owned()));
+        return Err(refused(path, "is a folder; name the assembly in it, such as App.dll"));
     }
     let image = fs::read(path).map_err(|e| missing(path, &e))?;
-    check(&image).map_err(refused)?;
-    check_runtime_config(&path.with_extension("runtimeconfig.json"), frameworks).map_err(refused)
+    check(&image).map_err(|what| refused(path, &what))
+}
+
+#[cold]
+fn refused(path: &Path, what: &str) -> Error {
+    Error::new(ErrorKind::Load, format!("{} {what}", path.display()))
 }
 
 /// The same for the content of a file.

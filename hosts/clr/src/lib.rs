@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "aspnet")]
+pub mod aspnet;
 mod config;
 mod error;
 mod ffi;

@@ -15,7 +15,7 @@ use polyhost_toolchain::{Machine, Search, roslyn};
 use crate::config::{Aspnet, ClrConfig};
 use crate::error;
 use crate::ffi::guest::Shim;
-use crate::ffi::hostfxr::{self, Launch};
+use crate::ffi::hostfxr::{self, By, Launch};
 use crate::image::{self, Frameworks};
 use crate::module::{ClrModule, Loaded};
 
@@ -26,6 +26,8 @@ pub struct Clr {
     root: DotnetRoot,
     frameworks: Frameworks,
     shim: &'static Shim,
+    #[cfg(feature = "aspnet")]
+    aspnet: Option<crate::ffi::aspnet::Entry>,
     state: Mutex<State>,
 }
 
@@ -52,6 +54,48 @@ impl Clr {
     /// - [`ErrorKind::Config`] where it runs with another configuration, each difference named.
     /// - [`ErrorKind::Closed`] after [`Runtime::shutdown`].
     pub fn start(config: &ClrConfig) -> Result<Arc<dyn Runtime>> {
+        let launch = || {
+            let machine = Machine::current();
+            let root = find_root(config, &machine).into_result().map_err(|e| error::no_dotnet(&e))?;
+            let names = config.frameworks(&root);
+            let text = config.runtime_config(&names, &machine);
+            // .NET wants it with the separator at its end; without it, it is empty (dotnet/runtime#74720).
+            let folder = base_directory(config)?.join("").display().to_string();
+            let properties = vec![("APP_CONTEXT_BASE_DIRECTORY".to_owned(), folder)];
+            Clr::launch(config, root, names, By::Module(&text), properties)
+        };
+        Ok(Clr::started_or(config, launch)?.0)
+    }
+
+    /// Starts .NET for an application, or gives the one that runs; and whether it was started for this one.
+    ///
+    /// # Errors
+    /// As for [`Clr::start`].
+    #[cfg(feature = "aspnet")]
+    pub(crate) fn start_for(
+        config: &ClrConfig,
+        app: &crate::aspnet::published::Published,
+        inherit_console: bool,
+    ) -> Result<(Arc<Clr>, bool)> {
+        let launch = || {
+            let machine = Machine::current();
+            let root = app.root(config, &machine)?;
+            let mut properties = config.property_texts(&machine);
+            if inherit_console {
+                properties.push(("Polyhost.Console".to_owned(), "inherit".to_owned()));
+            }
+            Clr::launch(config, root, app.frameworks.clone(), By::Application(&app.assembly), properties)
+        };
+        Clr::started_or(config, launch)
+    }
+
+    /// What runs in this process, if .NET does.
+    pub fn running() -> Option<RuntimeInfo> {
+        let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        started.as_ref().map(|clr| clr.info.clone())
+    }
+
+    fn started_or(config: &ClrConfig, launch: impl FnOnce() -> Result<Clr>) -> Result<(Arc<Clr>, bool)> {
         let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(clr) = &*started {
             let differences = config.differences(&clr.config);
@@ -61,27 +105,47 @@ impl Clr {
             if clr.state().closed {
                 return Err(error::shut_down());
             }
-            return Ok(clr.clone());
+            return Ok((clr.clone(), false));
         }
-        let clr = Arc::new(Clr::launch(config)?);
-        Ok(started.insert(clr).clone())
+        let clr = Arc::new(launch()?);
+        Ok((started.insert(clr).clone(), true))
     }
 
-    fn launch(config: &ClrConfig) -> Result<Clr> {
-        let machine = Machine::current();
-        let root = find_root(config, &machine).into_result().map_err(|e| error::no_dotnet(&e))?;
-        let names = config.frameworks(&root);
-        let entry = hostfxr::start(&Launch {
-            root: &root,
-            runtime_config: &config.runtime_config(&names, &machine),
-            base_directory: &base_directory(config)?,
-        })?;
-        let shim = Shim::connect(entry)?;
+    fn launch(
+        config: &ClrConfig,
+        root: DotnetRoot,
+        names: Vec<&'static str>,
+        by: By<'_>,
+        properties: Vec<(String, String)>,
+    ) -> Result<Clr> {
+        let assemblies = assemblies(&names);
+        let entries = hostfxr::start(&Launch { root: &root, by, properties, assemblies: &assemblies })?;
+        let shim = Shim::connect(entries.shim)?;
         let version = shim.version();
         let frameworks = Frameworks { names, version: version.parse().unwrap_or_else(|_| config.minimum.clone()) };
         let mut info = RuntimeInfo::new("clr", ".NET", version);
         info.location = Some(root.root.clone());
-        Ok(Clr { info, config: config.clone(), root, frameworks, shim, state: Mutex::default() })
+        Ok(Clr {
+            info,
+            config: config.clone(),
+            root,
+            frameworks,
+            shim,
+            #[cfg(feature = "aspnet")]
+            aspnet: entries.aspnet,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The way to ASP.NET Core; `None` where .NET was started without it.
+    #[cfg(feature = "aspnet")]
+    pub(crate) fn aspnet(&self) -> Option<crate::ffi::aspnet::Entry> {
+        self.aspnet
+    }
+
+    #[cfg(feature = "aspnet")]
+    pub(crate) fn frameworks(&self) -> &Frameworks {
+        &self.frameworks
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -179,6 +243,16 @@ impl Runtime for Clr {
         let told = std::mem::replace(&mut self.state().told, true);
         if told { Ok(()) } else { self.shim.shutdown() }
     }
+}
+
+/// What is loaded besides the shim; nothing of it works without ASP.NET Core.
+fn assemblies(names: &[&str]) -> Vec<&'static [u8]> {
+    #[cfg(feature = "aspnet")]
+    if names.contains(&polyhost_toolchain::dotnet::ASPNET) {
+        return vec![polyhost_dotnet::ASPNET];
+    }
+    let _ = names;
+    Vec::new()
 }
 
 /// A root with ASP.NET Core where modules may use it: it can't be added once the runtime has started.

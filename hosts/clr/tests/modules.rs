@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::{call, guest, load, start};
 use polyhost_bridge::{
-    CallContext, CancelReason, Error, ErrorKind, Function, LoadOptions, LogSink, ModuleSource, Output, Runtime, Services,
-    UnloadVerdict,
+    CallContext, CancelReason, Error, ErrorKind, Function, LoadOptions, LogSink, ModuleSource, Output, Runtime,
+    Services, UnloadVerdict,
 };
 use tempfile::TempDir;
 

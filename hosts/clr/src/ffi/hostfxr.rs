@@ -26,31 +26,53 @@ pub(super) type Entry =
 /// How .NET is to start.
 pub(crate) struct Launch<'a> {
     pub root: &'a DotnetRoot,
-    /// The content of a `runtimeconfig.json`.
-    pub runtime_config: &'a str,
-    /// What `AppContext.BaseDirectory` is to say; without it, that is empty (dotnet/runtime#74720).
-    pub base_directory: &'a Path,
+    pub by: By<'a>,
+    /// Set on top of what the configuration says.
+    pub properties: Vec<(String, String)>,
+    /// Assemblies that are loaded, by bytes, besides the shim.
+    pub assemblies: &'a [&'a [u8]],
 }
 
-/// Starts .NET for modules and gives the shim's bootstrap. Once per process: what failed before the runtime started may
-/// be tried again, the rest may not.
-///
-/// An application that decides how .NET starts would come in here too: initialized by its command line instead of by
-/// a configuration of ours, everything from [`bring_up`] on is the same for both.
-pub(crate) fn start(launch: &Launch<'_>) -> Result<Entry> {
+/// What decides how .NET starts: whatever comes first in the process.
+pub(crate) enum By<'a> {
+    /// A module, by the content of a `runtimeconfig.json` of ours.
+    Module(&'a str),
+    /// An application, by its assembly: the `runtimeconfig.json` and `deps.json` beside it count.
+    Application(&'a Path),
+}
+
+/// What a started .NET is entered by.
+pub(crate) struct Entries {
+    pub shim: Entry,
+    #[cfg(feature = "aspnet")]
+    pub aspnet: Option<super::aspnet::Entry>,
+}
+
+/// Starts .NET and gives the ways into it. Once per process: what failed before the runtime started may be tried again,
+/// the rest may not.
+pub(crate) fn start(launch: &Launch<'_>) -> Result<Entries> {
     let hostfxr = Hostfxr::load_from_path(&launch.root.hostfxr)
         .map_err(|e| error::hostfxr_not_loaded(&launch.root.hostfxr, e))?;
     // hostfxr must never be unmapped: .NET keeps pointers into it, and a later start in this process would fail with
     // 0x80008081. Its library is counted; this count is never given back.
     mem::forget(hostfxr.clone());
     let said = Said::listen(&hostfxr);
-    let context = initialize(&hostfxr, launch, &said)?;
-    bring_up(context, launch, &said)
+    match launch.by {
+        By::Module(config) => bring_up(for_module(&hostfxr, launch, config, &said)?, launch, &said),
+        By::Application(assembly) => {
+            // Its arguments are for its Main, which hostfxr does not run.
+            let context = hostfxr
+                .initialize_for_dotnet_command_line_with_dotnet_root(path(assembly)?, path(&launch.root.root)?)
+                .map_err(|e| error::start(launch.root, e.value(), &said.text()))?;
+            bring_up(context, launch, &said)
+        }
+    }
 }
 
-fn initialize(
+fn for_module(
     hostfxr: &Hostfxr,
     launch: &Launch<'_>,
+    config: &str,
     said: &Said<'_>,
 ) -> Result<HostfxrContext<InitializedForRuntimeConfig>> {
     // hostfxr opens the file by its path, and refuses that of a memfd. Nobody reads it after `initialize`, which
@@ -59,7 +81,7 @@ fn initialize(
         let permissions = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("polyhost-").permissions(permissions).tempdir()?;
         let file = folder.path().join("polyhost.runtimeconfig.json");
-        fs::write(&file, launch.runtime_config)?;
+        fs::write(&file, config)?;
         Ok((folder, file))
     };
     let (_folder, file) = write().map_err(error::no_temporary_file)?;
@@ -69,22 +91,21 @@ fn initialize(
         .map_err(|e| error::start(launch.root, e.value(), &said.text()))
 }
 
-/// Starts the runtime of a context, loads the shim, and gives its bootstrap.
-fn bring_up<I>(mut context: HostfxrContext<I>, launch: &Launch<'_>, said: &Said<'_>) -> Result<Entry> {
+/// Starts the runtime of a context, loads the shim, and gives the ways in.
+fn bring_up<I>(mut context: HostfxrContext<I>, launch: &Launch<'_>, said: &Said<'_>) -> Result<Entries> {
     let failed = |code: u32| error::start(launch.root, code, &said.text());
     // Where somebody else in this process has started .NET, its properties are set for good.
     if context.is_primary() {
-        // .NET wants it with the separator at its end.
-        let folder = path(&launch.base_directory.join(""))?;
-        let key = text("APP_CONTEXT_BASE_DIRECTORY")?;
-        context.set_runtime_property_value(key, folder).map_err(|e| failed(e.value()))?;
+        for (name, value) in &launch.properties {
+            context.set_runtime_property_value(text(name)?, text(value)?).map_err(|e| failed(e.value()))?;
+        }
     }
     altstack::ready()?;
     let handlers = Handlers::keep();
     let loader = context.get_delegate_loader();
     handlers.restore();
     let loader = loader.map_err(|e| failed(e.value()))?;
-    for assembly in [polyhost_dotnet::GUEST, polyhost_dotnet::SHIM] {
+    for assembly in [polyhost_dotnet::GUEST, polyhost_dotnet::SHIM].iter().chain(launch.assemblies) {
         context.load_assembly_from_bytes(assembly, []).map_err(|e| failed(e.value()))?;
     }
     // Closing it would free what hostfxr knows of this runtime; nothing is gained by it.
@@ -95,7 +116,13 @@ fn bring_up<I>(mut context: HostfxrContext<I>, launch: &Launch<'_>, said: &Said<
             &text(polyhost_dotnet::SHIM_METHOD)?,
         )
         .map_err(error::no_bootstrap)?;
-    Ok(*bootstrap)
+    #[cfg(feature = "aspnet")]
+    let aspnet = (!launch.assemblies.is_empty()).then(|| super::aspnet::entry(&loader)).transpose()?;
+    Ok(Entries {
+        shim: *bootstrap,
+        #[cfg(feature = "aspnet")]
+        aspnet,
+    })
 }
 
 /// What hostfxr says while this lives. Listeners belong to threads, so it stays on its own.
@@ -128,7 +155,7 @@ impl Drop for Said<'_> {
     }
 }
 
-fn text(text: &str) -> Result<PdCString> {
+pub(super) fn text(text: &str) -> Result<PdCString> {
     PdCString::from_os_str(text).map_err(|e| {
         Error::new(ErrorKind::Config, format!("{text:?} has a zero in it; .NET takes no such text")).caused_by(e)
     })

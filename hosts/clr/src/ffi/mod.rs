@@ -1,6 +1,10 @@
 //! All that is unsafe here: starting .NET, calling the shim, signal stacks and signal handlers.
 
 pub(crate) mod altstack;
+#[cfg(feature = "aspnet")]
+pub(crate) mod aspnet;
+#[cfg(feature = "aspnet")]
+mod block;
 pub(crate) mod guest;
 pub(crate) mod hostfxr;
 mod signals;

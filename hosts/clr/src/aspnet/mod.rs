@@ -1,0 +1,9 @@
+//! ASP.NET Core applications, published and unchanged, behind a Rust HTTP server in this process.
+
+mod app;
+mod config;
+pub(crate) mod published;
+pub(crate) mod state;
+
+pub use app::AspNetApp;
+pub use config::{AspNetConfig, Inline, ServerSettings};

@@ -1,0 +1,737 @@
+//! The boundary to Polyhost.AspNetCore: two tables of functions, as in its `Abi.cs`.
+//!
+//! What crosses is bytes, numbers and these structs. Rust's side of a request is an [`ExchangeId`]: the address of a slot,
+//! which is never freed, and a generation, so that a call for a request that is over finds out and does nothing.
+
+use std::ffi::OsStr;
+use std::mem::size_of;
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use std::{ptr, slice};
+
+use bytes::Bytes;
+use netcorehost::hostfxr::DelegateLoader;
+use polyhost_bridge::{Error, ErrorKind, Result};
+use polyhost_http::exchange::{FileError, Slot};
+use polyhost_http::head::RequestHead;
+use polyhost_http::limits::DataRate;
+use polyhost_http::{BodyError, ConnectionInfo, Data, Events, ExchangeId, Read, SendFlags, Sent, Turn};
+
+use super::altstack;
+use super::block::Block;
+use crate::aspnet::state::{Event, State};
+
+/// The entry of Polyhost.AspNetCore.
+pub(crate) type Entry = unsafe extern "system" fn(*const HttpHost, *mut HttpGuest) -> i32;
+type Bootstrap = unsafe fn(*const HttpHost, *mut HttpGuest) -> i32;
+
+const VERSION: u32 = 1;
+
+/// Fetches the entry; the assembly is loaded.
+pub(super) fn entry(loader: &DelegateLoader) -> Result<Entry> {
+    let type_name = super::hostfxr::text(polyhost_dotnet::ASPNET_TYPE)?;
+    let method = super::hostfxr::text(polyhost_dotnet::ASPNET_METHOD)?;
+    let entry = loader
+        .get_function_with_unmanaged_callers_only::<Bootstrap>(&type_name, &method)
+        .map_err(crate::error::no_bootstrap)?;
+    Ok(*entry)
+}
+
+/// Bytes of whoever hands them out, for as long as said where they are.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Slice {
+    data: *const u8,
+    len: usize,
+}
+
+impl Slice {
+    fn of(bytes: &[u8]) -> Slice {
+        Slice { data: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// # Safety
+    /// The bytes are there for `'a`; an empty slice may point anywhere.
+    unsafe fn bytes<'a>(self) -> &'a [u8] {
+        // SAFETY: as above.
+        if self.len == 0 { &[] } else { unsafe { slice::from_raw_parts(self.data, self.len) } }
+    }
+}
+
+#[repr(C)]
+struct Header {
+    known: u32,
+    reserved: u32,
+    name: Slice,
+    value: Slice,
+}
+
+/// Kept with the connection, and good as long as its [`ConnectionInfo`].
+#[repr(C)]
+struct Connection {
+    id: u64,
+    local_address: Slice,
+    remote_address: Slice,
+    local_port: u16,
+    remote_port: u16,
+    flags: u32,
+}
+
+// SAFETY: it points into the ConnectionInfo that it is kept with, which does not move or change.
+unsafe impl Send for Connection {}
+// SAFETY: as above.
+unsafe impl Sync for Connection {}
+
+/// A request. The struct, `headers` and `connection` are good until `request` returns; the bytes of the head lie in memory
+/// that is never freed, and mean this request until it is released.
+#[repr(C)]
+struct Request {
+    size: u32,
+    flags: u32,
+    slot: usize,
+    generation: u32,
+    /// What `rent_context` gave for the connection.
+    context: u32,
+    method: u8,
+    version: u8,
+    form: u8,
+    reserved: u8,
+    header_count: u32,
+    content_length: i64,
+    method_text: Slice,
+    target: Slice,
+    path: Slice,
+    query: Slice,
+    headers: *const Header,
+    connection: *const Connection,
+}
+
+const INLINE: u32 = 8;
+const TLS: u32 = 16;
+
+#[repr(C)]
+struct ResponseHead {
+    size: u32,
+    status: u16,
+    flags: u16,
+    content_length: i64,
+    reason: Slice,
+    headers: Slice,
+}
+
+#[repr(C)]
+struct Chunk {
+    handle: u64,
+    data: *const u8,
+    len: usize,
+}
+
+#[repr(C)]
+struct RawBlock {
+    data: *mut u8,
+    capacity: usize,
+}
+
+#[repr(C)]
+struct AppStart {
+    size: u32,
+    app: u32,
+    settings: Slice,
+}
+
+/// What .NET counts, for metrics.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stats {
+    size: u32,
+    pub(crate) thread_pool_threads: u32,
+    pub(crate) gen0_collections: u64,
+    pub(crate) gen1_collections: u64,
+    pub(crate) gen2_collections: u64,
+    pub(crate) pause_nanoseconds: u64,
+    pub(crate) heap_bytes: u64,
+    pub(crate) thread_pool_queue: u64,
+}
+
+/// What C# calls. None of it blocks, and none unwinds.
+#[repr(C)]
+pub(crate) struct HttpHost {
+    size: u32,
+    version: u32,
+    send: unsafe extern "C" fn(usize, u32, *const ResponseHead, *const u8, usize, u32) -> i32,
+    send_trailers: unsafe extern "C" fn(usize, u32, Slice) -> i32,
+    send_file: unsafe extern "C" fn(usize, u32, *const ResponseHead, Slice, i64, i64, u32) -> i32,
+    read: unsafe extern "C" fn(usize, u32, *mut Chunk) -> i32,
+    bytes_free: unsafe extern "C" fn(u64),
+    request_trailers: unsafe extern "C" fn(usize, u32, *mut Chunk) -> i32,
+    set_max_body: unsafe extern "C" fn(usize, u32, i64) -> i32,
+    set_min_body_rate: unsafe extern "C" fn(usize, u32, f64, i64) -> i32,
+    set_min_response_rate: unsafe extern "C" fn(usize, u32, f64, i64) -> i32,
+    abort: unsafe extern "C" fn(usize, u32) -> i32,
+    request_close: unsafe extern "C" fn(usize, u32) -> i32,
+    block_new: unsafe extern "C" fn(usize, *mut RawBlock) -> i32,
+    block_free: unsafe extern "C" fn(*mut u8),
+    app_event: unsafe extern "C" fn(u32, u32, Slice),
+    log: unsafe extern "C" fn(i32, Slice, Slice),
+    listen: unsafe extern "C" fn(u32, Slice, *mut Slice) -> i32,
+}
+
+static HOST: HttpHost = HttpHost {
+    size: size_of::<HttpHost>() as u32,
+    version: VERSION,
+    send,
+    send_trailers,
+    send_file,
+    read,
+    bytes_free,
+    request_trailers,
+    set_max_body,
+    set_min_body_rate,
+    set_min_response_rate,
+    abort,
+    request_close,
+    block_new,
+    block_free,
+    app_event,
+    log,
+    listen,
+};
+
+/// What C# is called by. Filled by it; its functions stay good as long as the process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct HttpGuest {
+    size: u32,
+    version: u32,
+    start: Option<unsafe extern "C" fn(*const AppStart) -> i32>,
+    request: Option<unsafe extern "C" fn(u32, *mut Request)>,
+    body_ready: Option<unsafe extern "C" fn(u32, u32)>,
+    writable: Option<unsafe extern "C" fn(u32, u32)>,
+    aborted: Option<unsafe extern "C" fn(u32, u32)>,
+    release_context: Option<unsafe extern "C" fn(u32)>,
+    stop: Option<unsafe extern "C" fn(u32) -> i32>,
+    stats: Option<unsafe extern "C" fn(*mut Stats) -> i32>,
+    rent_context: Option<unsafe extern "C" fn(u32, *const Connection) -> u32>,
+}
+
+/// Polyhost.AspNetCore, as the host calls it. Every method that runs managed code makes sure of the thread's signal stack.
+pub(crate) struct Guest {
+    start: unsafe extern "C" fn(*const AppStart) -> i32,
+    request: unsafe extern "C" fn(u32, *mut Request),
+    body_ready: unsafe extern "C" fn(u32, u32),
+    writable: unsafe extern "C" fn(u32, u32),
+    aborted: unsafe extern "C" fn(u32, u32),
+    release_context: unsafe extern "C" fn(u32),
+    stop: unsafe extern "C" fn(u32) -> i32,
+    stats: unsafe extern "C" fn(*mut Stats) -> i32,
+    rent_context: unsafe extern "C" fn(u32, *const Connection) -> u32,
+}
+
+static GUEST: OnceLock<Guest> = OnceLock::new();
+
+/// All applications there ever were, by their ids less one. Never fewer: events may come late.
+static APPS: Mutex<Vec<Arc<State>>> = Mutex::new(Vec::new());
+
+fn app(id: u32) -> Option<Arc<State>> {
+    let apps = APPS.lock().unwrap_or_else(PoisonError::into_inner);
+    apps.get(id.checked_sub(1)? as usize).cloned()
+}
+
+thread_local! {
+    /// The lines of a head on their way; taken out while in use, so that a nested request gets its own.
+    static LINES: std::cell::Cell<Vec<Header>> = const { std::cell::Cell::new(Vec::new()) };
+}
+
+impl Guest {
+    /// Hands the host's functions to C# and takes its own, the first time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where they don't fit together.
+    pub(crate) fn connect(entry: Entry) -> Result<&'static Guest> {
+        static CONNECTING: Mutex<()> = Mutex::new(());
+        let _one = CONNECTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(guest) = GUEST.get() {
+            return Ok(guest);
+        }
+        altstack::ready()?;
+        let mut table = HttpGuest {
+            size: size_of::<HttpGuest>() as u32,
+            version: VERSION,
+            start: None,
+            request: None,
+            body_ready: None,
+            writable: None,
+            aborted: None,
+            release_context: None,
+            stop: None,
+            stats: None,
+            rent_context: None,
+        };
+        // SAFETY: the host's table is a static, the other lives until the call returns.
+        let status = unsafe { entry(&HOST, &mut table) };
+        let guest = (status == 0).then(|| Guest::of(&table)).flatten();
+        let broken = || {
+            let message = format!(
+                "Polyhost.AspNetCore refused to start (status {status}); this build of Polyhost is broken, please report"
+            );
+            Error::new(ErrorKind::Internal, message)
+        };
+        let guest = guest.ok_or_else(broken)?;
+        Ok(GUEST.get_or_init(|| guest))
+    }
+
+    fn of(table: &HttpGuest) -> Option<Guest> {
+        Some(Guest {
+            start: table.start?,
+            request: table.request?,
+            body_ready: table.body_ready?,
+            writable: table.writable?,
+            aborted: table.aborted?,
+            release_context: table.release_context?,
+            stop: table.stop?,
+            stats: table.stats?,
+            rent_context: table.rent_context?,
+        })
+    }
+
+    /// Gives an application its id, under which its events come.
+    pub(crate) fn register(state: &Arc<State>) -> u32 {
+        let mut apps = APPS.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.push(state.clone());
+        apps.len() as u32
+    }
+
+    /// Starts an application on a thread of its own. What becomes of it, its state tells.
+    ///
+    /// # Errors
+    /// Where this thread can't enter .NET.
+    pub(crate) fn start(&self, app: u32, settings: &[u8]) -> Result<()> {
+        altstack::ready()?;
+        let start = AppStart { size: size_of::<AppStart>() as u32, app, settings: Slice::of(settings) };
+        // SAFETY: `start` and what it points to live until the call returns; C# copies what it needs. Where it fails, an
+        // event has said so.
+        unsafe { (self.start)(&start) };
+        Ok(())
+    }
+
+    /// Asks an application to stop.
+    pub(crate) fn stop(&self, app: u32) {
+        if altstack::ready().is_ok() {
+            // SAFETY: takes a number.
+            unsafe { (self.stop)(app) };
+        }
+    }
+
+    /// What .NET counts at the moment.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        altstack::ready().ok()?;
+        let mut stats = Stats { size: size_of::<Stats>() as u32, ..Stats::default() };
+        // SAFETY: writes to `stats`, which has the size it says.
+        let status = unsafe { (self.stats)(&mut stats) };
+        (status == 0).then_some(stats)
+    }
+
+    /// Hands a request to an application; it may have been answered when this returns.
+    pub(crate) fn request(
+        &'static self,
+        app: u32,
+        exchange: ExchangeId,
+        turn: &mut Turn<'_>,
+        inline: impl FnOnce(&[u8]) -> bool,
+    ) {
+        if altstack::ready().is_err() {
+            exchange.abort();
+            return exchange.release();
+        }
+        let connection = connection(turn.connection());
+        if turn.kept == 0 {
+            // SAFETY: the connection lives until the call returns, and C# copies what it needs.
+            turn.kept = unsafe { (self.rent_context)(app, connection) };
+            if turn.kept == 0 {
+                return unavailable(exchange);
+            }
+        }
+        // Before C# can ask for what an event tells of. Where the client is gone already, C# finds out as it reads or
+        // writes.
+        exchange.listen(self, turn.kept);
+        let mut lines = LINES.take();
+        let request = exchange.request(|head| {
+            let mut request = fill(head, &mut lines);
+            if inline(head.path()) && turn.try_inline() {
+                request.flags |= INLINE;
+            }
+            request
+        });
+        if let Some(mut request) = request {
+            let (slot, generation) = exchange.parts();
+            request.slot = ptr::from_ref(slot).expose_provenance();
+            request.generation = generation;
+            request.context = turn.kept;
+            request.connection = connection;
+            if turn.connection().is_secure() {
+                request.flags |= TLS;
+            }
+            // SAFETY: `request`, its headers and its connection live until the call returns, the bytes of the head for
+            // ever; C# catches everything.
+            unsafe { (self.request)(app, &mut request) };
+        }
+        lines.clear();
+        LINES.set(lines);
+    }
+
+    /// The connection that kept a context is gone.
+    pub(crate) fn release_context(&self, context: u32) {
+        if altstack::ready().is_ok() {
+            // SAFETY: takes a number.
+            unsafe { (self.release_context)(context) };
+        }
+    }
+}
+
+impl Events for Guest {
+    fn body_ready(&self, context: u32, generation: u32) {
+        if altstack::ready().is_ok() {
+            // SAFETY: takes numbers.
+            unsafe { (self.body_ready)(context, generation) };
+        }
+    }
+
+    fn writable(&self, context: u32, generation: u32) {
+        if altstack::ready().is_ok() {
+            // SAFETY: takes numbers.
+            unsafe { (self.writable)(context, generation) };
+        }
+    }
+
+    fn aborted(&self, context: u32, generation: u32) {
+        if altstack::ready().is_ok() {
+            // SAFETY: takes numbers.
+            unsafe { (self.aborted)(context, generation) };
+        }
+    }
+}
+
+/// Answers for an application whose server has stopped.
+fn unavailable(exchange: ExchangeId) {
+    exchange.request_close();
+    let head =
+        polyhost_http::ResponseHead { status: 503, content_length: Some(0), ..polyhost_http::ResponseHead::default() };
+    // Where the client is gone, nobody needs an answer.
+    let _ = exchange.send(Some(head), Data::None, SendFlags::END | SendFlags::RELEASE);
+}
+
+/// The form of a connection that C# reads, made once for each.
+fn connection(info: &Arc<ConnectionInfo>) -> *const Connection {
+    let made = info.attach(|info| Connection {
+        id: info.id(),
+        local_address: Slice::of(info.local_octets()),
+        remote_address: Slice::of(info.remote_octets()),
+        local_port: info.local().port(),
+        remote_port: info.remote().port(),
+        flags: 0,
+    });
+    made.map_or(ptr::null(), ptr::from_ref)
+}
+
+fn fill(head: &RequestHead, lines: &mut Vec<Header>) -> Request {
+    lines.extend(head.headers().map(|line| Header {
+        known: line.known.into(),
+        reserved: 0,
+        name: Slice::of(line.name),
+        value: Slice::of(line.value),
+    }));
+    Request {
+        size: size_of::<Request>() as u32,
+        flags: head.flags().bits(),
+        slot: 0,
+        generation: 0,
+        context: 0,
+        method: head.method() as u8,
+        version: head.version() as u8,
+        form: head.form() as u8,
+        reserved: 0,
+        header_count: lines.len() as u32,
+        content_length: head.content_length().map_or(-1, |n| i64::try_from(n).unwrap_or(i64::MAX)),
+        method_text: Slice::of(head.method_text()),
+        target: Slice::of(head.target()),
+        path: Slice::of(head.path()),
+        query: Slice::of(head.query()),
+        headers: lines.as_ptr(),
+        connection: ptr::null(),
+    }
+}
+
+const ACCEPTED: i32 = 0;
+const PENDING: i32 = 1;
+const GONE: i32 = 2;
+const READ_GONE: i32 = 7;
+
+/// Runs one of the host's functions; a panic in it is logged, and answered with `failed`.
+fn guard(failed: i32, run: impl FnOnce() -> i32) -> i32 {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let error = polyhost_bridge::boundary::panic_error(payload);
+        tracing::error!("in a call from ASP.NET Core: {error}");
+        failed
+    })
+}
+
+/// # Safety
+/// `slot` is 0 or was handed to C# by [`Guest::request`].
+unsafe fn exchange(slot: usize, generation: u32) -> Option<ExchangeId> {
+    // SAFETY: slots are never freed.
+    let slot: &'static Slot = unsafe { ptr::with_exposed_provenance::<Slot>(slot).as_ref() }?;
+    (generation != 0).then(|| ExchangeId::from_parts(slot, generation))
+}
+
+fn sent(sent: Sent) -> i32 {
+    match sent {
+        Sent::Accepted => ACCEPTED,
+        Sent::Pending => PENDING,
+        Sent::Gone => GONE,
+    }
+}
+
+/// # Safety
+/// A head is null or good for `'a`, with what it points to.
+unsafe fn head<'a>(head: *const ResponseHead) -> Option<polyhost_http::ResponseHead<'a>> {
+    // SAFETY: as above.
+    let head = unsafe { head.as_ref() }?;
+    let content_length = u64::try_from(head.content_length).ok();
+    // SAFETY: as above.
+    let (reason, headers) = unsafe { (head.reason.bytes(), head.headers.bytes()) };
+    Some(polyhost_http::ResponseHead { status: head.status, content_length, reason, headers })
+}
+
+const OWNED: u32 = 4;
+
+/// `head` and `data` are C#'s until this returns; with OWNED, `data` is the start of a block that is ours from here on.
+unsafe extern "C" fn send(
+    slot: usize,
+    generation: u32,
+    response: *const ResponseHead,
+    data: *const u8,
+    len: usize,
+    flags: u32,
+) -> i32 {
+    guard(GONE, || {
+        let data = if flags & OWNED != 0 {
+            // SAFETY: C# hands over a block that `block_new` gave it, with that much written to it.
+            Data::Owned(unsafe { Block::from_raw(data.cast_mut()) }.into_bytes(len))
+        } else if len == 0 {
+            Data::None
+        } else {
+            // SAFETY: C# has fixed the bytes until this returns.
+            Data::Copied(unsafe { slice::from_raw_parts(data, len) })
+        };
+        // SAFETY: C# passes what `request` gave it, and a head that is good until this returns.
+        let (exchange, head) = unsafe { (exchange(slot, generation), head(response)) };
+        exchange.map_or(GONE, |exchange| sent(exchange.send(head, data, SendFlags::from_bits(flags))))
+    })
+}
+
+/// `packed` is C#'s until this returns.
+unsafe extern "C" fn send_trailers(slot: usize, generation: u32, packed: Slice) -> i32 {
+    guard(GONE, || {
+        // SAFETY: C# passes what `request` gave it, and bytes that are good until this returns.
+        let (exchange, packed) = unsafe { (exchange(slot, generation), packed.bytes()) };
+        exchange.map_or(GONE, |exchange| sent(exchange.send_trailers(packed)))
+    })
+}
+
+/// `response` and `path` are C#'s until this returns.
+unsafe extern "C" fn send_file(
+    slot: usize,
+    generation: u32,
+    response: *const ResponseHead,
+    path: Slice,
+    offset: i64,
+    count: i64,
+    flags: u32,
+) -> i32 {
+    const NO_SUCH_FILE: i32 = 3;
+    const OUT_OF_RANGE: i32 = 4;
+    guard(GONE, || {
+        // SAFETY: as in `send`.
+        let (exchange, head, path) = unsafe { (exchange(slot, generation), head(response), path.bytes()) };
+        let Some(exchange) = exchange else { return GONE };
+        let Ok(offset) = u64::try_from(offset) else { return OUT_OF_RANGE };
+        let path = Path::new(OsStr::from_bytes(path));
+        match exchange.send_file(head, path, offset, u64::try_from(count).ok(), SendFlags::from_bits(flags)) {
+            Ok(outcome) => sent(outcome),
+            Err(FileError::NotFound(_)) => NO_SUCH_FILE,
+            Err(FileError::OutOfRange) => OUT_OF_RANGE,
+        }
+    })
+}
+
+/// Writes to `out` what C# gives back with [`bytes_free`].
+unsafe extern "C" fn read(slot: usize, generation: u32, out: *mut Chunk) -> i32 {
+    guard(READ_GONE, || {
+        // SAFETY: C# passes what `request` gave it.
+        let Some(exchange) = (unsafe { exchange(slot, generation) }) else { return READ_GONE };
+        match exchange.read() {
+            Read::Data(bytes) => {
+                // SAFETY: C# passes a place for a chunk.
+                unsafe { out.write(chunk(bytes)) };
+                0
+            }
+            Read::Pending => 1,
+            Read::End => 2,
+            Read::Failed(BodyError::TooLarge) => 3,
+            Read::Failed(BodyError::Malformed) => 4,
+            Read::Failed(BodyError::TimedOut) => 5,
+            Read::Failed(BodyError::Aborted) => 6,
+            Read::Gone => READ_GONE,
+        }
+    })
+}
+
+fn chunk(bytes: Bytes) -> Chunk {
+    let (data, len) = (bytes.as_ptr(), bytes.len());
+    let handle = Box::into_raw(Box::new(bytes)).expose_provenance() as u64;
+    Chunk { handle, data, len }
+}
+
+unsafe extern "C" fn bytes_free(handle: u64) {
+    guard(0, || {
+        // SAFETY: C# gives each handle back once; it came from `chunk`.
+        drop(unsafe { Box::from_raw(ptr::with_exposed_provenance_mut::<Bytes>(handle as usize)) });
+        0
+    });
+}
+
+/// As [`read`]; 1 where the body has not been read to its end.
+unsafe extern "C" fn request_trailers(slot: usize, generation: u32, out: *mut Chunk) -> i32 {
+    guard(1, || {
+        // SAFETY: C# passes what `request` gave it.
+        let trailers = unsafe { exchange(slot, generation) }.and_then(ExchangeId::request_trailers);
+        let Some(trailers) = trailers else { return 1 };
+        // SAFETY: C# passes a place for a chunk.
+        unsafe { out.write(chunk(trailers)) };
+        0
+    })
+}
+
+unsafe extern "C" fn set_max_body(slot: usize, generation: u32, limit: i64) -> i32 {
+    guard(1, || {
+        // SAFETY: C# passes what `request` gave it.
+        let exchange = unsafe { exchange(slot, generation) };
+        i32::from(!exchange.is_some_and(|exchange| exchange.set_max_body(u64::try_from(limit).ok())))
+    })
+}
+
+fn rate(bytes_per_second: f64, grace_ns: i64) -> Option<DataRate> {
+    let grace_period = Duration::from_nanos(u64::try_from(grace_ns).unwrap_or(0));
+    (bytes_per_second > 0.0).then_some(DataRate { bytes_per_second, grace_period })
+}
+
+unsafe extern "C" fn set_min_body_rate(slot: usize, generation: u32, bytes_per_second: f64, grace_ns: i64) -> i32 {
+    guard(1, || {
+        // SAFETY: C# passes what `request` gave it.
+        let exchange = unsafe { exchange(slot, generation) };
+        exchange.map_or(1, |exchange| {
+            exchange.set_min_body_rate(rate(bytes_per_second, grace_ns));
+            0
+        })
+    })
+}
+
+unsafe extern "C" fn set_min_response_rate(slot: usize, generation: u32, bytes_per_second: f64, grace_ns: i64) -> i32 {
+    guard(1, || {
+        // SAFETY: C# passes what `request` gave it.
+        let exchange = unsafe { exchange(slot, generation) };
+        exchange.map_or(1, |exchange| {
+            exchange.set_min_response_rate(rate(bytes_per_second, grace_ns));
+            0
+        })
+    })
+}
+
+unsafe extern "C" fn abort(slot: usize, generation: u32) -> i32 {
+    guard(1, || {
+        // SAFETY: C# passes what `request` gave it.
+        unsafe { exchange(slot, generation) }.map_or(1, |exchange| {
+            exchange.abort();
+            0
+        })
+    })
+}
+
+unsafe extern "C" fn request_close(slot: usize, generation: u32) -> i32 {
+    guard(1, || {
+        // SAFETY: C# passes what `request` gave it.
+        unsafe { exchange(slot, generation) }.map_or(1, |exchange| {
+            exchange.request_close();
+            0
+        })
+    })
+}
+
+/// A block is C#'s until it is sent with OWNED, or freed.
+unsafe extern "C" fn block_new(at_least: usize, out: *mut RawBlock) -> i32 {
+    guard(1, || {
+        let Some(block) = Block::new(at_least) else { return 1 };
+        let (data, capacity) = block.into_raw();
+        // SAFETY: C# passes a place for a block.
+        unsafe { out.write(RawBlock { data, capacity }) };
+        0
+    })
+}
+
+unsafe extern "C" fn block_free(data: *mut u8) {
+    guard(0, || {
+        // SAFETY: C# gives back what `block_new` gave it, once.
+        drop(unsafe { Block::from_raw(data) });
+        0
+    });
+}
+
+/// `text` is C#'s until this returns.
+unsafe extern "C" fn app_event(id: u32, kind: u32, text: Slice) {
+    guard(0, || {
+        // SAFETY: as above.
+        let text = String::from_utf8_lossy(unsafe { text.bytes() });
+        if let (Some(app), Some(event)) = (app(id), Event::of(kind, &text)) {
+            app.happened(event);
+        }
+        0
+    });
+}
+
+/// `category` and `text` are C#'s until this returns.
+unsafe extern "C" fn log(level: i32, category: Slice, text: Slice) {
+    guard(0, || {
+        // SAFETY: as above.
+        let (category, text) = unsafe { (category.bytes(), text.bytes()) };
+        let (category, text) = (String::from_utf8_lossy(category), String::from_utf8_lossy(text));
+        // The numbers of Microsoft.Extensions.Logging.LogLevel.
+        match level {
+            ..=0 => tracing::trace!(target: "polyhost::aspnet", %category, "{text}"),
+            1 => tracing::debug!(target: "polyhost::aspnet", %category, "{text}"),
+            2 => tracing::info!(target: "polyhost::aspnet", %category, "{text}"),
+            3 => tracing::warn!(target: "polyhost::aspnet", %category, "{text}"),
+            _ => tracing::error!(target: "polyhost::aspnet", %category, "{text}"),
+        }
+        0
+    });
+}
+
+/// What the application asks for in `request`, where it is served in `reply`, each ended by a zero, which the
+/// application keeps; or 1 and the reason why it can't be.
+unsafe extern "C" fn listen(id: u32, request: Slice, reply: *mut Slice) -> i32 {
+    guard(1, || {
+        // SAFETY: `request` is C#'s until this returns.
+        let request = String::from_utf8_lossy(unsafe { request.bytes() });
+        let Some(app) = app(id) else { return 1 };
+        let (status, text) = match app.listen(&request) {
+            Ok(addresses) => (0, addresses.iter().map(|address| format!("{address}\0")).collect()),
+            Err(reason) => (1, reason),
+        };
+        // SAFETY: C# passes a place for a slice; the state is never freed, and keeps the text.
+        unsafe { reply.write(Slice::of(app.keep(text).as_bytes())) };
+        status
+    })
+}
