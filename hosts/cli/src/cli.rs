@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "aspnet")]
+use crate::serve;
 use crate::{call, completions, doctor, inspect};
 
 const ABOUT: &str = "\
@@ -66,6 +68,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     Inspect(inspect::Inspect),
     Call(call::Call),
+    #[cfg(feature = "aspnet")]
+    Serve(serve::Serve),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }

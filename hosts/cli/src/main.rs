@@ -15,6 +15,8 @@ mod registry;
 mod reply;
 mod schema;
 mod screen;
+#[cfg(feature = "aspnet")]
+mod serve;
 mod timing;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Inspect(arguments) => screen::keep_stdout().and_then(|()| inspect::run(&global, &arguments)),
         Command::Call(arguments) => screen::keep_stdout().and_then(|()| call::run(&global, &arguments)),
+        #[cfg(feature = "aspnet")]
+        Command::Serve(arguments) => serve::run(&global, &arguments),
         Command::Doctor(arguments) => doctor::run(&global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

@@ -1,0 +1,274 @@
+//! `polyhost serve`: an ASP.NET Core application behind the Rust HTTP server, in this process.
+
+mod access;
+mod config;
+mod plan;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use polyhost::aspnet::{AspNetApp, AspNetConfig, ServerSettings};
+use polyhost::http::server::Stopped;
+use polyhost::http::{Address, HttpApp, Server};
+use polyhost::{Error, ErrorKind};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::screen::{self, Paint};
+use access::AccessLog;
+use config::Config;
+
+/// How long requests may take to finish when the server is told to stop; what .NET's own host gives them.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Serves a published ASP.NET Core application, unchanged, in this process.
+///
+/// Rust accepts the connections and speaks HTTP; each request goes to the application's pipeline without a socket
+/// between. Its Kestrel settings count: limits, endpoints, synchronous I/O.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// The application: its .dll, or the folder it was published to. May stand in polyhost.toml instead.
+    #[arg(value_name = "APP")]
+    app: Option<PathBuf>,
+    /// Listens here: 127.0.0.1:8080, [::1]:80, http://*:5000, unix:/run/app.sock, or systemd: for inherited sockets; may
+    /// be repeated. Goes before the file and what the application says itself.
+    #[arg(long, short, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// Reads this file. By default polyhost.toml in this folder, if it is there.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Runs requests for this path on the thread that read them; `/api/*` takes what lies below. May be repeated.
+    ///
+    /// For endpoints that answer within microseconds: others wait meanwhile.
+    #[arg(long, value_name = "PATH", help_heading = "Dispatch")]
+    inline: Vec<String>,
+    /// Threads for connections. As many as there are processors by default.
+    #[arg(long, value_name = "N", help_heading = "Dispatch")]
+    threads: Option<usize>,
+    /// Writes a line for each request to stdout.
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    access_log: Option<AccessLog>,
+    /// Serves health and metrics here, apart from the application.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
+    admin: Option<String>,
+    /// How long requests may take to finish after SIGTERM or SIGINT; 30s by default. A second signal ends at once.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    grace: Option<Duration>,
+    /// What the application's Main gets.
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  polyhost serve bin/Release/net10.0/publish --listen 127.0.0.1:8080
+  polyhost serve App.dll --listen unix:/run/app.sock --access-log combined
+  polyhost serve App.dll --inline /health -- --environment Development";
+
+pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failure> {
+    let begun = Instant::now();
+    let config = Config::read(arguments.config.as_deref())?;
+    let options = Options::of(arguments, config)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = options.threads {
+        builder.worker_threads(threads);
+    }
+    // .NET code may run on these threads, and wants the room it has elsewhere.
+    builder.enable_all().thread_stack_size(4 << 20).thread_name("polyhost-io");
+    let runtime = builder.build().map_err(|e| Failure::io("the I/O threads", e))?;
+    let served = Served::start(&runtime, options, begun)?;
+    served.announce(global);
+    let code = runtime.block_on(served.until_end());
+    // Threads of the application may still be inside .NET; nobody waits for them.
+    runtime.shutdown_background();
+    code
+}
+
+/// Command line and file, put together.
+#[derive(Debug)]
+struct Options {
+    app: AspNetConfig,
+    listen: (Vec<String>, Vec<String>),
+    limits: config::LimitsConfig,
+    threads: Option<usize>,
+    max_connections: Option<usize>,
+    grace: Duration,
+    access: Option<AccessLog>,
+    admin: Option<Address>,
+    begun: Option<Instant>,
+}
+
+impl Options {
+    fn of(arguments: &Serve, file: Config) -> Result<Options, Failure> {
+        let path = arguments.app.clone().or(file.app.path);
+        let path = path.ok_or_else(|| Failure::Usage("no application: name its .dll or folder".to_owned()))?;
+        let mut app = AspNetConfig::new(path);
+        app.arguments = if arguments.arguments.is_empty() { file.app.args } else { arguments.arguments.clone() };
+        app.environment = file.app.environment.into_iter().collect();
+        app.inline.paths = if arguments.inline.is_empty() { file.dispatch.inline } else { arguments.inline.clone() };
+        if let Some(timeout) = file.app.start_timeout {
+            app.start_timeout = timeout;
+        }
+        // Told before .NET starts, not after.
+        for text in arguments.listen.iter().chain(&file.server.listen) {
+            address(text)?;
+        }
+        let admin = arguments.admin.as_ref().or(file.admin.listen.as_ref()).map(|text| address(text)).transpose()?;
+        Ok(Options {
+            app,
+            listen: (arguments.listen.clone(), file.server.listen),
+            limits: file.limits,
+            threads: arguments.threads.or(file.server.threads),
+            max_connections: file.server.max_connections,
+            grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
+            access: arguments.access_log.or(file.log.access),
+            admin,
+            begun: None,
+        })
+    }
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    text.parse().map_err(|e| Failure::Failed(Error::new(ErrorKind::Config, format!("{text}: {e}"))))
+}
+
+/// A server that runs, and its application.
+struct Served {
+    app: AspNetApp,
+    server: Server,
+    listened: Listened,
+    grace: Duration,
+    took: Duration,
+}
+
+/// What came of the plan, once the application has asked for its server.
+#[derive(Debug, Default)]
+struct Listened {
+    by: &'static str,
+    overruled: Vec<String>,
+    ignored: Vec<String>,
+}
+
+impl Served {
+    fn start(runtime: &Runtime, options: Options, begun: Instant) -> Result<Served, Failure> {
+        let Options { app, listen, limits, max_connections, grace, .. } = options;
+        let started: Arc<Mutex<Option<(Server, Listened)>>> = Arc::default();
+        let (slot, handle) = (started.clone(), runtime.handle().clone());
+        let app = app.on_listen(move |app, settings| {
+            let _inside = handle.enter();
+            let (server, listened) = serve(app, settings, &listen, &limits, max_connections)?;
+            let urls = server.addresses().iter().map(Address::to_string).collect();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, listened));
+            Ok(urls)
+        });
+        let app = AspNetApp::start(app)?;
+        let (server, listened) = started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the application started and nobody listens"))?;
+        Ok(Served { app, server, listened, grace, took: begun.elapsed() })
+    }
+
+    fn announce(&self, global: &Global) {
+        let addresses: Vec<String> = self.server.addresses().iter().map(Address::to_string).collect();
+        let took = self.took.as_secs_f64() * 1e3;
+        if global.json {
+            let line = json!({ "listening": addresses, "by": self.listened.by, "start_ms": took, "pid": std::process::id(),
+                "overruled": self.listened.overruled, "ignored": self.listened.ignored });
+            return screen::note(&line.to_string());
+        }
+        let paint = Paint::stderr();
+        for address in &addresses {
+            screen::note(&format!("{} {address} ({})", paint.good("listening on"), self.listened.by));
+        }
+        let runtime = polyhost::clr::Clr::running().map(|info| format!(" on {} {}", info.name, info.version));
+        screen::note(&format!(
+            "started in {took:.0} ms{}; took over from Kestrel: server, limits, lifetime",
+            runtime.unwrap_or_default()
+        ));
+        for what in &self.listened.overruled {
+            screen::note(&format!("{} not listening at {what}", paint.warning("note:")));
+        }
+        for what in &self.listened.ignored {
+            screen::note(&format!("{} a setting for Kestrel failed: {what}", paint.warning("note:")));
+        }
+    }
+
+    /// Serves until a signal comes or the application ends.
+    async fn until_end(self) -> Result<ExitCode, Failure> {
+        // Set up now, after the runtime's own handlers, which these go before.
+        let mut signals = Vec::new();
+        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()] {
+            signals.push(signal(kind).map_err(|e| Failure::io("the signal handlers", e))?);
+        }
+        let mut any_signal = async || {
+            std::future::poll_fn(|cx| {
+                let ready = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+                if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            })
+            .await;
+        };
+        tokio::select! {
+            () = any_signal() => {}
+            () = self.app.stopping() => {}
+        }
+        tokio::select! {
+            outcome = finish(self.app, self.server, self.grace) => outcome,
+            () = any_signal() => Ok(ExitCode::from(130)),
+        }
+    }
+}
+
+/// Listens as planned, for an application that takes requests.
+fn serve(
+    app: &AspNetApp,
+    settings: &ServerSettings,
+    (arguments, file): &(Vec<String>, Vec<String>),
+    own_limits: &config::LimitsConfig,
+    max_connections: Option<usize>,
+) -> Result<(Server, Listened), String> {
+    let plan = plan::plan(arguments, file, settings)?;
+    let mut limits = settings.limits.clone();
+    own_limits.apply(&mut limits);
+    let app: Arc<dyn HttpApp> = Arc::new(app.clone());
+    let mut builder = Server::builder(app).limits(limits);
+    if !settings.add_server_header {
+        builder = builder.server_header(None);
+    }
+    let most = settings.max_connections.and_then(|most| usize::try_from(most).ok());
+    if let Some(most) = max_connections.or(most) {
+        builder = builder.max_connections(most);
+    }
+    for text in &plan.addresses {
+        builder = builder.listen(text.parse().map_err(|e| format!("{text}: {e}"))?);
+    }
+    let server = builder.start().map_err(|e| e.to_string())?;
+    let listened = Listened { by: plan.by, overruled: plan.overruled, ignored: settings.ignored.clone() };
+    Ok((server, listened))
+}
+
+/// Lets requests finish, then the application.
+async fn finish(app: AspNetApp, server: Server, grace: Duration) -> Result<ExitCode, Failure> {
+    let begun = Instant::now();
+    let Stopped { cut } = server.stop(grace).await;
+    if cut > 0 {
+        screen::note(&format!("polyhost: {cut} connections were cut: their {grace:?} to finish were over"));
+    }
+    let left = grace.saturating_sub(begun.elapsed()).max(Duration::from_secs(1));
+    let stopping = app.clone();
+    let ended = tokio::task::spawn_blocking(move || stopping.stop(left)).await.unwrap_or(false);
+    if !ended {
+        screen::note("polyhost: the application's Main is still running; it is left");
+        return Ok(ExitCode::SUCCESS);
+    }
+    app.ended().await?;
+    Ok(ExitCode::SUCCESS)
+}
