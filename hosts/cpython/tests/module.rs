@@ -200,7 +200,7 @@ def f(data: bytes) -> bytes:
         return traceback.format_exc().encode()
 "
         );
-        let module = load_source(&ModuleSource::Text { name: name.into(), text: text.into() }, &LoadOptions::new());
+        let module = load_source(&ModuleSource::Text { name: name.into(), text }, &LoadOptions::new());
         let traceback = ask(&*module, "f", "");
         assert!(traceback.contains("    raise ValueError('with its line')"), "{traceback}");
     }
