@@ -53,14 +53,16 @@ impl Services {
         Ok(())
     }
 
-    /// Adds every export of `module`: one guest's exports are another's services.
+    /// Adds every export of `module`: one guest's exports are another's services. All of them, or after an error none.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] where there is a service of the name of one of them.
     pub fn link(&mut self, module: &dyn Module) -> Result<()> {
+        let mut linked = self.clone();
         for export in module.exports() {
-            self.add(module.function(export.name())?)?;
+            linked.add(module.function(export.name())?)?;
         }
+        *self = linked;
         Ok(())
     }
 
@@ -169,6 +171,43 @@ mod tests {
     fn a_name_is_taken_once() {
         let error = services().add(Arc::new(Fails(Export::bytes("a/B")))).expect_err("taken");
         assert_eq!(ErrorKind::Config, error.kind());
+    }
+
+    /// A module whose exports all fail.
+    #[derive(Debug)]
+    struct Failing(Vec<Export>);
+
+    impl Module for Failing {
+        fn name(&self) -> &str {
+            "failing"
+        }
+
+        fn exports(&self) -> &[Export] {
+            &self.0
+        }
+
+        fn descriptors(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn function(&self, name: &str) -> Result<Arc<dyn Function>> {
+            Ok(Arc::new(Fails(Export::bytes(name))))
+        }
+
+        fn unload(&self, _: std::time::Duration) -> crate::UnloadVerdict {
+            crate::UnloadVerdict::Unloaded
+        }
+    }
+
+    #[test]
+    fn a_module_is_linked_whole_or_not_at_all() {
+        let mut services = services();
+        let module = |names: &[&str]| Failing(names.iter().copied().map(Export::bytes).collect());
+        let error = services.link(&module(&["a/A", "a/B", "a/C"])).expect_err("a/B is taken");
+        assert_eq!(ErrorKind::Config, error.kind());
+        assert_eq!(["a/B"], *services.names().collect::<Vec<_>>());
+        services.link(&module(&["a/A", "a/C"])).expect("both are free");
+        assert_eq!(["a/A", "a/B", "a/C"], *services.names().collect::<Vec<_>>());
     }
 
     #[test]
