@@ -115,9 +115,19 @@ fn lines(options: &[(String, String)]) -> Result<String> {
 /// The bytes of a `PolyhostExport` in version 1.0. A later guest's are longer, an older one's than ours shorter.
 const FIRST_EXPORT: usize = 80;
 
+/// More than any module has. A number beyond is no number of exports, and no room is made for them.
+const MAX_EXPORTS: usize = 1 << 16;
+
 /// # Safety
 /// `opened` was filled by a guest, and its module has not been closed.
 unsafe fn read(opened: &PolyhostModule) -> Result<Opened> {
+    if opened.exports_len > MAX_EXPORTS {
+        let message = format!(
+            "the guest breaks the ABI: it says it has {} exports; a module has {MAX_EXPORTS} at most",
+            opened.exports_len
+        );
+        return Err(Error::new(ErrorKind::Load, message));
+    }
     let mut functions = Vec::with_capacity(opened.exports_len);
     for at in 0..opened.exports_len {
         // SAFETY: as the caller vouches.

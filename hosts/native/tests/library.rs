@@ -203,6 +203,9 @@ fn what_is_no_guest_is_one_clear_error() {
     let fails = C_SAMPLE.replace("place < MODULES ?", "0 ?");
     let fails = build::c(folder.path(), "fails.so", &fails, HEADERS);
     check_load_error(&fails, &["no place for another module"]);
+    let endless = C_SAMPLE.replace("exports_len = EXPORTS", "exports_len = (size_t)-1");
+    let endless = build::c(folder.path(), "endless.so", &endless, HEADERS);
+    check_load_error(&endless, &["breaks the ABI", "18446744073709551615 exports"]);
     let twice = C_SAMPLE.replace("{\"raw/Echo\",", "{\"raw/Count\",");
     check_load_error(&build::c(folder.path(), "twice.so", &twice, HEADERS), &["raw/Count"]);
 }
