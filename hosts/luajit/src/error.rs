@@ -66,6 +66,12 @@ pub(crate) fn too_small(limit: usize, needed: usize) -> Error {
     Error::new(ErrorKind::Exhausted, message)
 }
 
+/// Why a call was not made, for its caller.
+#[cold]
+pub(crate) fn refused(export: &str, error: Error) -> Error {
+    error.operation(format!("call {export}"))
+}
+
 /// What a call failed with, for its caller.
 #[cold]
 pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, failed: Failed) -> Error {

@@ -69,10 +69,11 @@ impl Function for LuaFunction {
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        cx.check()?;
+        let refused = |error| error::refused(self.export().name(), error);
+        cx.check().map_err(refused)?;
         let module = &*self.module;
-        let _inside = module.lifecycle.enter()?;
-        let vm = module.instances.borrow(self.place, module, cx)?;
+        let _inside = module.lifecycle.enter().map_err(refused)?;
+        let vm = module.instances.borrow(self.place, module, cx).map_err(refused)?;
         let before = output.len();
         let outcome = match &self.types {
             None => vm.call(self.handler, cx, input, output),

@@ -233,11 +233,11 @@ impl Function for LibraryFunction {
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         let OpenModule { library, guest, lifecycle, .. } = &*self.module;
-        let _inside = lifecycle.enter()?;
-        cx.check()?;
+        let told = |failed| error::in_call(&self.export, cx, failed);
+        let _inside = lifecycle.enter().map_err(told)?;
+        cx.check().map_err(told)?;
         // SAFETY: the library's author keeps the contract of polyhost.h, and it is never unmapped.
-        unsafe { abi::call(&library.guest, self.id, guest, cx, input, output) }
-            .map_err(|failed| error::in_call(&self.export, cx, failed))
+        unsafe { abi::call(&library.guest, self.id, guest, cx, input, output) }.map_err(told)
     }
 }
 

@@ -84,12 +84,13 @@ where
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        let _inside = self.lifecycle.as_deref().map(Lifecycle::enter).transpose()?;
-        cx.check()?;
+        let told = |failed| error::in_call(&self.export, cx, failed);
+        let _inside = self.lifecycle.as_deref().map(Lifecycle::enter).transpose().map_err(told)?;
+        cx.check().map_err(told)?;
         let before = output.len();
-        boundary::enter(|| (self.run)(cx, input, output)).map_err(|error| {
+        boundary::enter(|| (self.run)(cx, input, output)).map_err(|failed| {
             output.truncate(before);
-            error::in_call(&self.export, cx, error)
+            told(failed)
         })
     }
 }

@@ -1,10 +1,12 @@
 //! What guest code raises, as errors.
 
-use polyhost_bridge::{CallContext, Code, Error, ErrorKind, Module, Output};
+use polyhost_bridge::{CallContext, CancelToken, Code, Error, ErrorKind, Module, Output};
 use polyhost_proto::conformance::v1::{AddRequest, FailRequest};
 use prost::Message;
 
-use super::{ADD, CALL_SERVICE, ECHO, FAIL, RAW_WRONG_TYPE, expect_kind, expect_says, function, service_request};
+use super::{
+    ADD, CALL_SERVICE, ECHO, FAIL, RAW_ECHO, RAW_WRONG_TYPE, expect_kind, expect_says, function, service_request,
+};
 use crate::case::{Case, Cx, case};
 use crate::subject::service;
 
@@ -33,6 +35,20 @@ pub(super) fn cases() -> Vec<Case> {
         case("error::says_what_was_called").run(|cx| {
             let error = fail(cx, &*cx.module(), FailRequest::default());
             assert_eq!(Some(format!("call {}", FAIL.name())).as_deref(), error.operation_name(), "{error:?}");
+        }),
+        case("error::says_which_call_was_refused").once().run(|cx| {
+            let module = cx.module();
+            let echo = function(&*module, RAW_ECHO);
+            let refused = |kind, context: &CallContext| {
+                let error = echo.call(context, b"", &mut Output::new()).expect_err("is refused");
+                expect_kind(kind, &error);
+                assert_eq!(Some("call raw/Echo"), error.operation_name(), "{error:?}");
+            };
+            let cancelled = CancelToken::new();
+            cancelled.cancel();
+            refused(ErrorKind::Cancelled, &CallContext::none().with_cancel(&cancelled));
+            module.unload(crate::PATIENCE);
+            refused(ErrorKind::Closed, &CallContext::none());
         }),
         case("error::has_the_frames_of_the_guest_innermost_first").run(|cx| {
             let module = cx.module();
