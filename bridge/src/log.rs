@@ -72,6 +72,14 @@ impl LogSink {
         LogSink(Some(Arc::new(write)))
     }
 
+    /// Whether both hand lines to the same place: clones of one sink, or the default twice.
+    pub fn is_same(&self, other: &LogSink) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// Writes one line. A panic of the sink, or of the subscriber of `tracing`, is stopped here.
     pub fn write(&self, record: &LogRecord<'_>) {
         let outcome = crate::boundary::enter(|| {

@@ -101,6 +101,9 @@ impl CpythonConfig {
         compare("search_path", format!("{:?}", self.search_path), format!("{:?}", running.search_path));
         compare("switch_interval", time(self.switch_interval), time(running.switch_interval));
         compare("dev_mode", self.dev_mode.to_string(), running.dev_mode.to_string());
+        if !self.log.is_same(&running.log) {
+            list.push("log is another sink there than here".to_owned());
+        }
         list
     }
 }
@@ -132,6 +135,9 @@ mod tests {
             asked.differences(&running)[..]
         );
         assert!(running.differences(&running).is_empty());
+        let quiet = running.clone().log(LogSink::new(|_| {}));
+        assert_eq!(["log is another sink there than here"], running.differences(&quiet)[..]);
+        assert!(quiet.differences(&quiet.clone()).is_empty());
     }
 
     #[test]
