@@ -72,6 +72,11 @@ impl Output {
         self.len = self.len.min(len);
     }
 
+    /// The bytes it has memory for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// The most bytes it may hold.
     pub fn limit(&self) -> usize {
         self.limit

@@ -113,7 +113,7 @@ impl Function for CpythonFunction {
 impl fmt::Debug for CpythonFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CpythonFunction")
-            .field("module", &self.guest.name)
+            .field("module", &self.guest.name())
             .field("export", &self.export().name())
             .finish()
     }

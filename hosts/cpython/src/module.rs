@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::error;
-use crate::ffi::{self, Entry, EventLoop, Guest, Interpreter, Object, Reply};
+use crate::ffi::{self, Entry, EventLoop, Guest, Interpreter, Object, Reply, Voice};
 use crate::function::CpythonFunction;
 use crate::gate::Habit;
 
@@ -113,9 +113,8 @@ impl Loaded {
     ) -> Result<Arc<Loaded>> {
         let guest = Arc::new(Guest {
             interpreter,
-            name: module_name(source, options),
+            voice: Arc::new(Voice { name: module_name(source, options), log: options.log.clone() }),
             services: options.services.clone(),
-            log: options.log.clone(),
             lifecycle: Arc::new(Lifecycle::new()),
         });
         let (kind, place, text) = match source {
@@ -235,7 +234,7 @@ impl Drop for Loaded {
 
 impl Module for CpythonModule {
     fn name(&self) -> &str {
-        &self.0.guest.name
+        self.0.guest.name()
     }
 
     fn exports(&self) -> &[Export] {

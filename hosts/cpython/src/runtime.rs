@@ -148,7 +148,7 @@ impl Runtime for Cpython {
         for module in &modules {
             let inside = module.guest().lifecycle.drain(left());
             if inside > 0 {
-                return Err(error::busy(&module.guest().name, inside));
+                return Err(error::busy(module.guest().name(), inside));
             }
         }
         // Calls of this thread can't end while it waits, and Python must not end beneath them.

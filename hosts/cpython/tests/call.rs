@@ -2,8 +2,11 @@
 
 mod common;
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use common::{ask, call, call_in, function, load, load_with, log};
-use polyhost_bridge::{CallContext, ErrorKind, Export, LoadOptions, LogLevel, Output, Services};
+use polyhost_bridge::{CallContext, ErrorKind, Export, LoadOptions, LogLevel, Output, Services, UnloadVerdict};
 use polyhost_proto::conformance::v1::{AddReply, AddRequest};
 use prost::Message;
 
@@ -308,4 +311,48 @@ fn what_is_left_without_a_newline_arrives_when_the_call_ends() {
     );
     call(&*module, "p", b"").expect("prints");
     assert_eq!("rest", lines.lock().expect("no panic")[0].2);
+}
+
+#[test]
+fn what_a_thread_has_left_without_a_newline_keeps_no_module() {
+    struct Told(mpsc::Sender<()>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let (sender, is_dropped) = mpsc::channel();
+    let told = Told(sender);
+    let mut services = Services::new();
+    services
+        .add(polyhost_native::function(Export::bytes("never"), move |_, _, _| {
+            let _kept = &told;
+            Ok(())
+        }))
+        .expect("is new");
+    // The thread belongs to the standard library, and stays.
+    let module = load_with(
+        "
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from polyhost import export
+
+sys.stays = ThreadPoolExecutor(1)
+
+def speak():
+    print('half', end='')
+
+@export('speak')
+def speak_there(data: bytes) -> bytes:
+    sys.stays.submit(speak).result()
+    # By then it has let go of what it ran before.
+    sys.stays.submit(int).result()
+    return b''
+",
+        &LoadOptions::new().services(services),
+    );
+    call(&*module, "speak", b"").unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(UnloadVerdict::Unloaded, module.unload(Duration::MAX));
+    drop(module);
+    is_dropped.recv().expect("the services go with their module");
 }

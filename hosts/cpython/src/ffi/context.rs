@@ -192,5 +192,5 @@ unsafe extern "C" fn metadata(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -
 unsafe extern "C" fn module(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: Python calls this as a method, attached.
     let guest = unsafe { &(*this.cast::<CallObject>()).guest };
-    super::native::guarded(|py| Ok(pyo3::types::PyString::new(py, &guest.name).into_any()))
+    super::native::guarded(|py| Ok(pyo3::types::PyString::new(py, guest.name()).into_any()))
 }

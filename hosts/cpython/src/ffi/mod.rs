@@ -27,5 +27,5 @@ pub(crate) use event_loop::EventLoop;
 pub(crate) use interpreter::{Interpreter, Launch, library, version};
 pub(crate) use native::{create as native_module, owner_handle};
 pub(crate) use object::Object;
-pub(crate) use record::{Guest, inside, within};
+pub(crate) use record::{Guest, Voice, inside, within};
 pub(crate) use ticket::{Explain, Open};

@@ -14,22 +14,39 @@ use super::stop::Stop;
 /// What a module's code may use of the host. It holds no Python object, so it may be dropped anywhere.
 pub(crate) struct Guest {
     pub(crate) interpreter: &'static Interpreter,
+    pub(crate) voice: Arc<Voice>,
+    pub(crate) services: Services,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+}
+
+/// How a module is heard. What is not said to its end may outlive the module.
+pub(crate) struct Voice {
     /// The module's name in errors and logs.
     pub(crate) name: String,
-    pub(crate) services: Services,
     pub(crate) log: LogSink,
-    pub(crate) lifecycle: Arc<Lifecycle>,
+}
+
+impl Voice {
+    fn say(&self, level: LogLevel, target: &str, message: &str) {
+        self.log.write(&LogRecord::new(&self.name, level, target, message));
+    }
 }
 
 impl Guest {
     /// Whoever speaks and belongs to no module.
     pub(crate) fn nobody(interpreter: &'static Interpreter, log: LogSink) -> Guest {
         let lifecycle = Arc::new(Lifecycle::new());
-        Guest { interpreter, name: "python".into(), services: Services::new(), log, lifecycle }
+        let voice = Arc::new(Voice { name: "python".into(), log });
+        Guest { interpreter, voice, services: Services::new(), lifecycle }
+    }
+
+    /// The module's name in errors and logs.
+    pub(crate) fn name(&self) -> &str {
+        &self.voice.name
     }
 
     pub(crate) fn log(&self, level: LogLevel, target: &str, message: &str) {
-        self.log.write(&LogRecord::new(&self.name, level, target, message));
+        self.voice.say(level, target, message);
     }
 }
 
@@ -74,7 +91,7 @@ impl<'a> Record<'a> {
     #[inline]
     pub(super) fn flush(&self) {
         if let Some(printed) = self.printed.take() {
-            printed.flush(self.guest);
+            printed.flush(&self.guest.voice);
         }
     }
 }
@@ -86,7 +103,7 @@ impl Record<'_> {
         let (mut class, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: attached, by contract. The exception is put aside: the sink may come back into Python.
         unsafe { ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback) };
-        out_of_python(self.guest.interpreter, || printed.flush(self.guest));
+        out_of_python(self.guest.interpreter, || printed.flush(&self.guest.voice));
         // SAFETY: attached again; the references are those from above.
         unsafe { ffi::PyErr_Restore(class, value, traceback) };
     }
@@ -146,10 +163,14 @@ impl Printed {
         Some(lines)
     }
 
-    fn flush(self, guest: &Guest) {
+    fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.err.is_empty()
+    }
+
+    fn flush(self, voice: &Voice) {
         for (stream, rest) in [(Stream::Out, self.out), (Stream::Err, self.err)] {
             if !rest.is_empty() {
-                stream.log(guest, &rest);
+                stream.log(voice, &rest);
             }
         }
     }
@@ -165,13 +186,13 @@ pub(super) enum Stream {
 
 impl Stream {
     /// Logs lines. The thread is detached.
-    fn log(self, guest: &Guest, lines: &[u8]) {
+    fn log(self, voice: &Voice, lines: &[u8]) {
         let (level, target) = match self {
             Stream::Out => (LogLevel::Info, "stdout"),
             Stream::Err => (LogLevel::Warn, "stderr"),
         };
         for line in String::from_utf8_lossy(lines).split('\n') {
-            guest.log(level, target, line.strip_suffix('\r').unwrap_or(line));
+            voice.say(level, target, line.strip_suffix('\r').unwrap_or(line));
         }
     }
 }
@@ -181,23 +202,30 @@ thread_local! {
     static LOOSE: RefCell<Loose> = const { RefCell::new(Loose(None)) };
 }
 
-struct Loose(Option<(Arc<Guest>, Printed)>);
+/// Lines without an end, and whose they are: of the last that printed here.
+struct Loose(Option<Begun>);
 
 impl Loose {
-    /// What this guest has printed on this thread. What another has is flushed later, by who gets it.
-    fn of(&mut self, guest: &Arc<Guest>) -> (&mut Printed, Option<(Arc<Guest>, Printed)>) {
-        let other = match &self.0 {
-            Some((owner, _)) if Arc::ptr_eq(owner, guest) => None,
-            _ => self.0.replace((guest.clone(), Printed::default())),
+    /// Adds what is printed, and takes off the lines that are complete; and what another had begun, for whoever prints
+    /// next to flush.
+    fn add(&mut self, voice: &Arc<Voice>, stream: Stream, bytes: &[u8]) -> (Option<Vec<u8>>, Option<Begun>) {
+        let (mut printed, other) = match self.0.take() {
+            Some((owner, printed)) if Arc::ptr_eq(&owner, voice) => (printed, None),
+            other => (Printed::default(), other),
         };
-        (&mut self.0.as_mut().expect("set just now").1, other)
+        let lines = printed.add(stream, bytes);
+        // Nobody is kept for nothing.
+        self.0 = (!printed.is_empty()).then(|| (voice.clone(), printed));
+        (lines, other)
     }
 }
 
+type Begun = (Arc<Voice>, Printed);
+
 impl Drop for Loose {
     fn drop(&mut self) {
-        if let Some((guest, printed)) = self.0.take() {
-            printed.flush(&guest);
+        if let Some((voice, printed)) = self.0.take() {
+            printed.flush(&voice);
         }
     }
 }
@@ -216,11 +244,7 @@ pub(super) fn print(guest: &Arc<Guest>, stream: Stream, bytes: &[u8]) {
     let (lines, other) = match in_call {
         Some(lines) => (lines, None),
         None => LOOSE
-            .try_with(|loose| {
-                let mut loose = loose.borrow_mut();
-                let (printed, other) = loose.of(guest);
-                (printed.add(stream, bytes), other)
-            })
+            .try_with(|loose| loose.borrow_mut().add(&guest.voice, stream, bytes))
             .unwrap_or_else(|_| (Some(bytes.to_vec()), None)),
     };
     if lines.is_none() && other.is_none() {
@@ -228,11 +252,11 @@ pub(super) fn print(guest: &Arc<Guest>, stream: Stream, bytes: &[u8]) {
     }
     // The sink may wait for a lock of the host, whose holder may wait for the GIL.
     out_of_python(guest.interpreter, || {
-        if let Some((guest, printed)) = other {
-            printed.flush(&guest);
+        if let Some((voice, printed)) = other {
+            printed.flush(&voice);
         }
         if let Some(lines) = lines {
-            stream.log(guest, &lines);
+            stream.log(&guest.voice, &lines);
         }
     });
 }

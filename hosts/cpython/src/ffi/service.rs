@@ -155,8 +155,8 @@ fn raised(py: Python<'_>, interpreter: &Interpreter, error: &Error, stopped: Opt
     class.call0().map_or_else(|error| error, PyErr::from_value)
 }
 
-/// More than this is not kept for the next reply.
-const KEEP: usize = 1 << 20;
+/// A larger buffer is not kept for the next reply: each thread that calls services keeps one.
+const KEEP: usize = 64 << 10;
 
 thread_local! { static BUFFER: Cell<Option<Output>> = const { Cell::new(None) } }
 
@@ -167,7 +167,7 @@ fn take_buffer() -> Output {
 }
 
 fn give_buffer(mut output: Output) {
-    if output.len() <= KEEP {
+    if output.capacity() <= KEEP {
         output.clear();
         let _ = BUFFER.try_with(|buffer| buffer.set(Some(output)));
     }
