@@ -224,6 +224,26 @@ fn fields_of_another_wire_type_are_unknown_and_kept() {
 }
 
 #[test]
+fn unknown_fields_of_every_part_of_a_message_are_kept() {
+    // Field 17, a message, in parts: each with a field 101 that nobody knows, but the last.
+    let unknown = |value| [0xa8, 6, value];
+    let parts = |values: &[u8]| -> Vec<u8> {
+        let mut parts: Vec<u8> =
+            values.iter().flat_map(|value| [&[0x8a, 1, 3][..], &unknown(*value)].concat()).collect();
+        parts.extend([0x8a, 1, 2, 0x18, 9]);
+        parts
+    };
+    let whole = |values: &[u8]| {
+        let unknown: Vec<u8> = values.iter().copied().flat_map(unknown).collect();
+        [&[0x8a, 1, 2 + unknown.len() as u8, 0x18, 9][..], &unknown].concat()
+    };
+    for values in [&[1][..], &[1, 2], &[1, 2, 3, 4]] {
+        let reply = call(&*conformance(), ECHO, &parts(values)).expect("an echo");
+        assert_eq!(whole(values), reply.as_slice(), "{values:?}");
+    }
+}
+
+#[test]
 fn unknown_fields_stay_with_their_own_type() {
     let module = guest(
         r#"

@@ -371,31 +371,67 @@ impl<'vm> Stack<'vm> {
         Ok(wide)
     }
 
-    /// Keeps the unknown fields of the message that is the table at `at`, for as long as the table lives.
-    pub(crate) fn remember_unknown(&self, at: i32, message: &str, fields: &[u8]) {
+    /// Keeps the unknown fields of the message that is the table at `at`, for as long as the table lives; `more` of
+    /// them where the message comes in parts.
+    pub(crate) fn remember_unknown(&self, at: i32, message: &str, fields: &[u8], more: bool) {
         self.vm.has_unknown().set(true);
         // The type's name keeps them from messages of other types: there the numbers may be known.
         let bytes = [message.as_bytes(), b"\0", fields].concat();
         self.push_kept(registry::UNKNOWN);
         let kept = self.top();
-        self.push_value(at);
-        self.push_bytes(&bytes);
-        self.set_entry(kept);
-        self.pop(1);
+        if more {
+            self.push_value(at);
+            self.raw_get(kept);
+        }
+        // A list of the parts: putting the bytes together each time would take the square of their number.
+        if more && self.kind(kept + 1) != Kind::Nil {
+            if self.kind(kept + 1) == Kind::String {
+                self.push_table(2, 0);
+                self.push_value(kept + 1);
+                self.set_index(kept + 2, 1);
+                self.push_value(at);
+                self.push_value(kept + 2);
+                self.set_entry(kept);
+            }
+            let list = self.top();
+            self.push_bytes(&bytes);
+            self.set_index(list, self.length(list) as i32 + 1);
+        } else {
+            self.push_value(at);
+            self.push_bytes(&bytes);
+            self.set_entry(kept);
+        }
+        self.set_top(kept - 1);
     }
 
-    /// The unknown fields that were kept for the table at `at`, where it is of this type.
-    pub(crate) fn with_unknown<T>(&self, at: i32, message: &str, use_them: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    /// Hands over the unknown fields that were kept for the table at `at`, where it is of this type: each part in turn.
+    pub(crate) fn with_unknown<E>(
+        &self,
+        at: i32,
+        message: &str,
+        mut use_them: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         if !self.vm.has_unknown().get() {
-            return None;
+            return Ok(());
         }
         self.push_kept(registry::UNKNOWN);
         let kept = self.top();
         self.push_value(at);
         self.raw_get(kept);
-        let fields = |bytes: &[u8]| bytes.strip_prefix(message.as_bytes())?.strip_prefix(b"\0").map(use_them);
-        let outcome = self.with_bytes(kept + 1, fields).flatten();
-        self.pop(2);
+        let mut part = |at| {
+            let fields = |bytes: &[u8]| bytes.strip_prefix(message.as_bytes())?.strip_prefix(b"\0").map(&mut use_them);
+            self.with_bytes(at, fields).flatten().unwrap_or(Ok(()))
+        };
+        let outcome = match self.kind(kept + 1) {
+            Kind::Table => (1..=self.length(kept + 1) as i32).try_for_each(|index| {
+                self.push_entry(kept + 1, index);
+                let outcome = part(kept + 2);
+                self.pop(1);
+                outcome
+            }),
+            _ => part(kept + 1),
+        };
+        self.set_top(kept - 1);
         outcome
     }
 

@@ -96,7 +96,7 @@ impl Decoder<'_> {
         }
         stack.set_top(table);
         if !unknown.is_empty() {
-            stack.remember_unknown(table, &message.name, &unknown);
+            stack.remember_unknown(table, &message.name, &unknown, again);
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Encoder<'_> {
             stack.set_top(value - 1);
         }
         self.check_keys(message, at, known)?;
-        stack.with_unknown(at, &message.name, |bytes| writer.raw(bytes)).unwrap_or(Ok(()))
+        stack.with_unknown(at, &message.name, |bytes| writer.raw(bytes))
     }
 
     /// Refuses keys that are no fields.
