@@ -103,7 +103,7 @@ end
 ---Loads the types of a `.proto` file, for the exports and services that it declares. It is looked for beside the
 ---module and in the folders of the option `proto_path`.
 ---@param file string As an `import` of it would say.
----@param folder string? A folder to look in first, from the module's own.
+---@param folder string? A folder within the module's own, to look in first.
 function M.proto(file, folder)
     native.proto(file, folder)
 end

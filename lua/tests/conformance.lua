@@ -4,7 +4,7 @@ local polyhost = require "polyhost"
 local error, ipairs, pcall, tostring, type = error, ipairs, pcall, tostring, type
 local rep = string.rep
 
-polyhost.proto("conformance/v1/conformance.proto", "../../proto")
+polyhost.proto("conformance/v1/conformance.proto")
 
 ---@param method string
 ---@param handler polyhost.Handler

@@ -13,6 +13,7 @@ use crate::ffi::{Kind, MAX_STRING, Raise, Stack};
 use crate::host::{Exported, Handler, Host, Service};
 use crate::message::{self, Schema};
 use crate::printed::Stream;
+use crate::types::stays_inside;
 
 type Native = Result<i32, Raise>;
 
@@ -50,13 +51,19 @@ fn check_name(name: &str) -> Result<(), Raise> {
     Ok(())
 }
 
-/// `proto(file, folder)`: loads the types of a `.proto` file.
+/// `proto(file, folder)`: loads the types of a `.proto` file. Like `require`, it finds nothing outside of the module's
+/// folder and those that the host has named.
 pub(crate) fn proto(stack: &Stack<'_>) -> Native {
     stack.set_top(2);
     let file = text(stack, 1, "the name of a .proto file")?;
     let host = stack.vm().host();
+    let folder = stack.text(2);
+    if let Some(outside) = [Some(&file), folder.as_ref()].into_iter().flatten().find(|name| !stays_inside(name)) {
+        let message = format!("{outside:?} leads out of the module's folder; the option proto_path names others");
+        return Err(Raise::Text(message));
+    }
     let mut folders = Vec::new();
-    if let (Some(folder), Some(module)) = (stack.text(2), &host.folder) {
+    if let (Some(folder), Some(module)) = (folder, &host.folder) {
         folders.push(module.join(folder));
     }
     folders.extend(host.folder.clone());

@@ -1,11 +1,13 @@
 //! The message types of a module, from `.proto` files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use polyhost_bridge::{Error, ErrorKind, Result};
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
 use crate::message::Schema;
 
@@ -14,6 +16,8 @@ use crate::message::Schema;
 pub(crate) struct Types {
     pool: DescriptorPool,
     files: BTreeSet<(String, Vec<PathBuf>)>,
+    /// Where each file of the pool was found; nothing for those that are built in.
+    paths: BTreeMap<String, PathBuf>,
     schemas: BTreeMap<String, Arc<Schema>>,
 }
 
@@ -27,17 +31,33 @@ impl Types {
         if !folders.iter().any(|folder| folder.join(file).is_file()) {
             return Err(not_found(file, folders));
         }
-        let compile = || {
-            let mut compiler = protox::Compiler::new(folders)?;
-            // The comments are what exports are described with.
-            compiler.include_imports(true).include_source_info(true).open_file(file)?;
-            Ok(compiler.encode_file_descriptor_set())
-        };
-        let set = compile().map_err(|e: protox::Error| does_not_compile(file, &format!("{e:?}")).caused_by(e))?;
-        self.pool
-            .decode_file_descriptor_set(set.as_slice())
-            .map_err(|e| does_not_compile(file, &e.to_string()).caused_by(e))?;
+        let mut compiler = protox::Compiler::with_file_resolver(Folders::new(folders));
+        // The comments are what exports are described with.
+        compiler
+            .include_imports(true)
+            .include_source_info(true)
+            .open_file(file)
+            .map_err(|e| does_not_compile(file, &format!("{e:?}")).caused_by(e))?;
+        let set = compiler.encode_file_descriptor_set();
+        let found = compiler.files().filter_map(|it| Some((it.name().to_owned(), it.path()?.to_owned())));
+        let paths: BTreeMap<_, _> = found.collect();
+        let wrong = |e: prost_reflect::DescriptorError| does_not_compile(file, &e.to_string()).caused_by(e);
+        self.check_names(&DescriptorPool::decode(set.as_slice()).map_err(wrong)?, &paths)?;
+        self.pool.decode_file_descriptor_set(set.as_slice()).map_err(wrong)?;
+        self.paths.extend(paths);
         self.files.insert(key);
+        Ok(())
+    }
+
+    /// Refuses files that have the name of another: the pool would leave them out without a word.
+    fn check_names(&self, new: &DescriptorPool, paths: &BTreeMap<String, PathBuf>) -> Result<()> {
+        for file in new.files() {
+            if let Some(known) = self.pool.get_file_by_name(file.name())
+                && !is_same(known.file_descriptor_proto(), file.file_descriptor_proto())
+            {
+                return Err(named_twice(file.name(), self.paths.get(file.name()), paths.get(file.name())));
+            }
+        }
         Ok(())
     }
 
@@ -95,6 +115,35 @@ impl Types {
     }
 }
 
+/// Whether a name leads to a file or folder within the folder it is looked for in.
+pub(crate) fn stays_inside(name: &str) -> bool {
+    Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// The folders in which files are found; what a file imports leads out of them no more than its own name.
+struct Folders(ChainFileResolver);
+
+impl Folders {
+    fn new(folders: &[PathBuf]) -> Self {
+        let mut chain = ChainFileResolver::new();
+        folders.iter().for_each(|folder| chain.add(IncludeFileResolver::new(folder.clone())));
+        chain.add(GoogleFileResolver::new());
+        Folders(chain)
+    }
+}
+
+impl FileResolver for Folders {
+    fn open_file(&self, name: &str) -> std::result::Result<File, protox::Error> {
+        if stays_inside(name) { self.0.open_file(name) } else { Err(protox::Error::file_not_found(name)) }
+    }
+}
+
+/// Whether both declare the same, whatever their comments and lines.
+fn is_same(one: &FileDescriptorProto, other: &FileDescriptorProto) -> bool {
+    let declared = |file: &FileDescriptorProto| FileDescriptorProto { source_code_info: None, ..file.clone() };
+    declared(one) == declared(other)
+}
+
 /// What the comments above a method say.
 pub(crate) fn doc(method: &MethodDescriptor) -> String {
     let file = method.parent_file();
@@ -114,6 +163,17 @@ fn not_found(file: &str, folders: &[PathBuf]) -> Error {
         false => format!("looked in {}; set the option proto_path to look elsewhere", folders.join(", ")),
     };
     Error::new(ErrorKind::Load, format!("no file {file}: {looked}"))
+}
+
+#[cold]
+fn named_twice(name: &str, known: Option<&PathBuf>, new: Option<&PathBuf>) -> Error {
+    let place = |path: Option<&PathBuf>| path.map_or("the one built in".into(), |path| path.display().to_string());
+    let message = format!(
+        "two files are {name}, {} and then {}; a module has one of each name, so give one of them another",
+        place(known),
+        place(new)
+    );
+    Error::new(ErrorKind::Load, message)
 }
 
 #[cold]

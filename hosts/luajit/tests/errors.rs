@@ -378,6 +378,31 @@ fn a_proto_that_does_not_compile_says_where() {
 }
 
 #[test]
+fn two_protos_of_one_name_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |file: &str, text: &str| {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+        std::fs::write(&path, text).expect("written");
+        ModuleSource::Path(path)
+    };
+    let one = "syntax = \"proto3\"; message One {}";
+    write("x/a.proto", one);
+    write("y/a.proto", "syntax = \"proto3\"; message Other {}");
+    write("same/a.proto", &format!("// As in x.\n{one}"));
+    let load = |then: &str| {
+        let text = format!("local p = require('polyhost') p.proto('a.proto', 'x') p.proto('a.proto', '{then}')");
+        lua().load(&write("guest.lua", &text), &LoadOptions::new())
+    };
+    load("same").expect("declares the same");
+    let error = load("y").expect_err("is another file");
+    assert_eq!(ErrorKind::Load, error.kind());
+    for part in ["x/a.proto", "y/a.proto"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[test]
 fn other_kinds_of_source_are_refused() {
     for source in
         [ModuleSource::Name("module".into()), ModuleSource::Bytes { name: "x".into(), bytes: b"return 1".to_vec() }]

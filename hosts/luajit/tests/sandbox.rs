@@ -119,6 +119,33 @@ fn modules_are_found_in_their_folders_alone() {
 }
 
 #[test]
+fn protos_are_found_in_their_folders_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let guest = folder.path().join("guest");
+    std::fs::create_dir_all(guest.join("inner")).expect("a folder");
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).expect("written");
+    write("secret", "the secret");
+    write("guest/inner/good.proto", "syntax = \"proto3\"; message Good {}");
+    write("guest/imports.proto", "syntax = \"proto3\"; import \"../secret\";");
+    let absolute = folder.path().join("secret").display().to_string();
+    let load = |arguments: &str| {
+        write("guest/guest.lua", &format!("require('polyhost').proto({arguments})"));
+        lua().load(&ModuleSource::Path(guest.join("guest.lua")), &LoadOptions::new())
+    };
+    for good in ["'good.proto', 'inner'", "'good.proto', './inner'", "'inner/good.proto'"] {
+        load(good).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+    for outside in
+        ["'../secret'", "'secret', '..'", "'secret', 'inner/../..'", &format!("'{absolute}'"), "'imports.proto'"]
+    {
+        let report = format!("{:?}", load(outside).expect_err("is outside"));
+        assert!(!report.contains("the secret"), "{report}");
+    }
+    let error = load(&format!("'secret', '{}'", folder.path().display())).expect_err("is outside");
+    assert!(error.message().contains("leads out of the module's folder; the option proto_path"), "{error}");
+}
+
+#[test]
 fn bytecode_is_not_loaded() {
     // The head of LuaJIT's bytecode.
     let code = r#""\27LJ\2\2\0""#;
