@@ -40,7 +40,9 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// Calling it again does nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::DeadlineExceeded`] where calls were still inside after `grace`; they go on undisturbed.
+    /// [`ErrorKind::DeadlineExceeded`] where calls were still inside after `grace`; they go on undisturbed. Always where
+    /// the thread that asks is inside a call itself, in a host service say, which can't end while it waits: new calls
+    /// are refused all the same, and asking again once it is out ends the rest.
     fn shutdown(&self, grace: Duration) -> Result<()>;
 }
 

@@ -163,6 +163,12 @@ pub(crate) fn busy(module: &str, calls: usize) -> Error {
 }
 
 #[cold]
+pub(crate) fn busy_here(module: &str) -> Error {
+    let message = format!("the thread that asks is itself inside a call of module {module}; ask again when it is out");
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down .NET")
+}
+
+#[cold]
 pub(crate) fn no_such_kind_of_source() -> Error {
     let message = "a .NET module is an assembly by path or bytes, or C# by path or text; not a name";
     Error::new(ErrorKind::Unsupported, message)

@@ -241,6 +241,9 @@ impl Runtime for Clr {
             }
         }
         let told = std::mem::replace(&mut self.state().told, true);
+            if module.lifecycle().inside_here() > 0 {
+                return Err(error::busy_here(module.name()));
+            }
         if told { Ok(()) } else { self.shim.shutdown() }
     }
 }

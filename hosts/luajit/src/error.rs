@@ -186,6 +186,12 @@ pub(crate) fn busy(module: &str, calls: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+#[cold]
+pub(crate) fn busy_here(module: &str) -> Error {
+    let message = format!("the thread that asks is itself inside a call of module {module}; ask again when it is out");
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down luajit")
+}
+
 
     #[test]
     fn a_syntax_error_says_its_line() {

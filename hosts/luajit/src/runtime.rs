@@ -109,6 +109,9 @@ impl Runtime for LuaJit {
             if inside > 0 {
                 return Err(error::busy(&module.host.name, inside));
             }
+            if module.lifecycle.inside_here() > 0 {
+                return Err(error::busy_here(&module.host.name));
+            }
             module.instances.close();
         }
         Ok(())

@@ -71,6 +71,12 @@ pub(crate) fn busy(module: &str, calls: usize) -> Error {
 }
 
 #[cold]
+pub(crate) fn busy_here(module: &str) -> Error {
+    let message = format!("the thread that asks is itself inside a call of module {module}; ask again when it is out");
+    Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down native")
+}
+
+#[cold]
 pub(crate) fn loading(loads: usize) -> Error {
     let what = if loads == 1 { "1 module is" } else { &format!("{loads} modules are") };
     let message = format!("{what} still being loaded; shut down again to wait for that");

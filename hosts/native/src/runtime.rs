@@ -122,12 +122,15 @@ impl Runtime for Native {
             return Err(error::loading(loading));
         }
         for module in &modules {
-            // Those of this thread count: a library must not be told of the end within one of its calls.
-            let inside = module.drain(left()) + module.inside_here();
+            let inside = module.drain(left());
             if inside > 0 {
                 return Err(error::busy(module.name(), inside));
             }
             module.let_go();
+            // A library must not be told of the end within one of its calls.
+            if module.inside_here() > 0 {
+                return Err(error::busy_here(module.name()));
+            }
         }
         let libraries = std::mem::take(&mut self.state().libraries);
         libraries.iter().for_each(|library| library.leave());

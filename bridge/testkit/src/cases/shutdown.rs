@@ -1,12 +1,12 @@
 //! Starting and shutting down, each in a process of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use polyhost_bridge::{CallContext, ErrorKind, LoadOptions};
 use prost::Message;
 
-use super::{CALL_SERVICE, RAW_ECHO, expect_kind, function, service_request};
+use super::{CALL_SERVICE, RAW_ECHO, expect_kind, expect_says, function, service_request};
 use crate::case::{Case, Cx, case};
 use crate::meeting::Meeting;
 use crate::subject::service;
@@ -78,16 +78,17 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case("shutdown::by_a_service_leaves_the_call_what_it_stands_on").run_alone(|cx| {
             let runtime = cx.runtime().clone();
+            let (told, is_told) = mpsc::channel();
             let module = cx.module_with(service("shut_down", move |_, _, output| {
-                // It can't wait for the call that it serves. What it says about that is the host's choice.
-                let _ = runtime.shutdown(Duration::from_millis(20));
+                told.send(runtime.shutdown(Duration::from_millis(20))).expect("the case waits");
                 output.write(b"came back")
             }));
-            // Neither is whether this call ends well; that it ends is not.
-            let outcome = cx.invoke(&*module, CALL_SERVICE, &service_request("shut_down", b""));
-            if let Err(error) = outcome {
-                assert!(!error.message().is_empty());
-            }
+            let reply = cx.invoke(&*module, CALL_SERVICE, &service_request("shut_down", b"")).expect("is undisturbed");
+            assert_eq!(b"came back", &*reply.output);
+            // It can't wait for the call that it serves.
+            let error = is_told.try_recv().expect("was called").expect_err("the call is inside");
+            expect_kind(ErrorKind::DeadlineExceeded, &error);
+            expect_says(&error, "the thread that asks is itself inside");
             let again = cx.invoke(&*module, CALL_SERVICE, &service_request("shut_down", b""));
             expect_kind(ErrorKind::Closed, &again.expect_err("is shut down"));
             drop(module);
