@@ -17,6 +17,14 @@ local function echo(request)
 end
 
 polyhost.export("raw/Echo", echo)
+if io then
+    polyhost.export("raw/ReadFile", function(path)
+        local file = assert(io.open(path, "rb"))
+        local content = file:read("*a")
+        file:close()
+        return content
+    end)
+end
 polyhost.export("raw/WrongType", function()
     return { "no string" }
 end)

@@ -38,6 +38,12 @@ def raw_echo(data: bytes) -> bytes:
     return data
 
 
+@export("raw/ReadFile")
+def raw_read_file(path: bytes) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 @export("raw/WrongType")
 def raw_wrong_type(data: bytes) -> bytes:
     return len(data)  # type: ignore[return-value]

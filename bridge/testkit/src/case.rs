@@ -132,7 +132,9 @@ impl Cx<'_> {
 
     /// Loads the conformance guest.
     pub fn load(&self, options: &LoadOptions) -> Result<Arc<dyn Module>> {
-        self.runtime().load(&self.subject.conformance, options)
+        let own = self.subject.options.iter().cloned();
+        let options = own.fold(options.clone(), |options, (key, value)| options.option(key, value));
+        self.runtime().load(&self.subject.conformance, &options)
     }
 
     /// The conformance guest, freshly loaded.

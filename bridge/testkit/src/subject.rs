@@ -12,6 +12,8 @@ pub struct Subject {
     pub(crate) name: String,
     start: Box<dyn Fn() -> Result<Arc<dyn Runtime>> + Send + Sync>,
     pub(crate) conformance: ModuleSource,
+    /// What the conformance guest is loaded with besides.
+    pub(crate) options: Vec<(String, String)>,
     pub(crate) text: Option<ModuleSource>,
     pub(crate) broken: Vec<Broken>,
     pub(crate) expectations: Expectations,
@@ -39,11 +41,18 @@ impl Subject {
             name: name.into(),
             start: Box::new(start),
             conformance,
+            options: Vec::new(),
             text: None,
             broken: Vec::new(),
             expectations: Expectations::default(),
             started: OnceLock::new(),
         }
+    }
+
+    /// Adds an option of the runtime, with which the conformance guest is loaded.
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push((key.into(), value.into()));
+        self
     }
 
     /// Adds a module as source text, which exports `raw/Echo`; for those that claim `SOURCE_TEXT`.

@@ -1,6 +1,7 @@
 // polyhost: source gen/Conformance.cs
 // polyhost: reference Google.Protobuf.dll
 using System.Runtime.CompilerServices;
+using System.Text;
 using Conformance.V1;
 using Google.Protobuf;
 using Polyhost;
@@ -137,6 +138,15 @@ internal sealed class ConformanceGuest
 
     [Export("raw/Echo")]
     private static void RawEcho(ReadOnlySpan<byte> input, Output output) => output.Write(input);
+
+    [Export("raw/ReadFile")]
+    private static byte[] ReadFile(byte[] path)
+    {
+        using var file = File.OpenRead(Encoding.UTF8.GetString(path));
+        using var content = new MemoryStream();
+        file.CopyTo(content);
+        return content.ToArray();
+    }
 
     /// <summary>No other wrong type gets past the compiler.</summary>
     [Export("raw/WrongType")]

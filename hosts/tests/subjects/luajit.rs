@@ -10,6 +10,8 @@ pub(super) fn subject() -> Subject {
     let guest = in_workspace("lua/tests/conformance.lua");
     let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
     Subject::new("luajit", || Ok(LuaJit::start(LuaJitConfig::default())), ModuleSource::Path(guest))
+        // For raw/ReadFile.
+        .option("libs", "io")
         .text(text("echo.lua", ECHO))
         .broken("a syntax error", text("syntax.lua", "local x = 1\nlocal y = = 2\n"), &["syntax.lua", "2"])
         .broken("an error while it loads", text("raises.lua", "\nerror('no luck')\n"), &["raises.lua", "no luck"])

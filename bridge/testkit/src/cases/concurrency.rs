@@ -1,14 +1,20 @@
 //! Many calls at a time.
 
-use std::io::{Read, Write, pipe};
-use std::sync::{Arc, Mutex, mpsc};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
 
 use polyhost_bridge::{BoxFuture, CallContext, CancelToken, Capabilities, ErrorKind, LoadOptions, Module, Services};
 use polyhost_proto::conformance::v1::{AddRequest, AllTypes, FailRequest};
 use prost::Message;
 
-use super::{ADD, CALL_SERVICE, ECHO, ECHO_ASYNC, FAIL, RAW_ECHO, SPIN, expect_kind, function, service_request};
+use super::{
+    ADD, CALL_SERVICE, ECHO, ECHO_ASYNC, FAIL, RAW_ECHO, RAW_READ_FILE, SPIN, expect_kind, function, service_request,
+};
 use crate::case::{Case, Cx, block_on, case};
 use crate::meeting::Meeting;
 use crate::subject::service;
@@ -110,39 +116,76 @@ fn meet(cx: &Cx<'_>, instances: usize) {
     }
 }
 
-/// Each of the calls blocks reading a pipe that is written to once all are there. Meanwhile another call goes through.
+/// Each of the calls blocks in the guest's own I/O: it reads a pipe that is written to once all are there. Meanwhile
+/// another call goes through.
 fn block_in_io(cx: &Cx<'_>, instances: usize) {
-    let (reader, writer) = pipe().expect("there are file descriptors left");
-    let (here, is_here) = mpsc::channel();
-    let (reader, here) = (Arc::new(reader), Mutex::new(here));
-    let mut services = Services::new();
-    services
-        .add(service("read", move |_, _, output| {
-            here.lock().expect("no panic").send(()).expect("the case waits");
-            let mut byte = [0];
-            (&*reader).read_exact(&mut byte).expect("somebody writes");
-            output.write(&byte)
-        }))
-        .expect("is new");
     // One more than those that block, for the other call.
     let spare = if instances > 1 { instances + 1 } else { 1 };
-    let module = cx.load(&LoadOptions::new().services(services).instances(spare)).expect("loads");
-    let call = function(&*module, CALL_SERVICE.name());
-    let input = service_request("read", b"").encode_to_vec();
-    let calls: Vec<_> = (0..N).map(|_| (call.clone(), CallContext::none(), input.clone())).collect();
+    let module = cx.load(&LoadOptions::new().instances(spare)).expect("loads");
+    if module.exports().iter().all(|export| export.name() != RAW_READ_FILE) {
+        cx.skip("the guest's language lets it read no files");
+    }
+    let pipes = Pipes::new();
+    let read = function(&*module, RAW_READ_FILE);
+    let call = |path: &PathBuf| (read.clone(), CallContext::none(), path.display().to_string().into_bytes());
+    let calls: Vec<_> = pipes.0.iter().map(call).collect();
+    let gate = Meeting::gate();
+    let (opened, is_open) = mpsc::channel();
     std::thread::scope(|scope| {
         let all = scope.spawn(|| cx.call_all(&calls));
-        let arrived = (0..N).map_while(|_| is_here.recv_timeout(crate::PATIENCE).ok()).count();
+        for path in &pipes.0 {
+            let (opened, gate) = (opened.clone(), &gate);
+            scope.spawn(move || {
+                // Waits for the guest to open it too, which then reads on until this end is closed.
+                let mut pipe = OpenOptions::new().write(true).open(path).expect("it is there");
+                opened.send(()).expect("the case waits");
+                let _ = gate.arrive();
+                let _ = pipe.write_all(b"x");
+            });
+        }
+        let arrived = (0..N).map_while(|_| is_open.recv_timeout(crate::PATIENCE).ok()).count();
         let other = cx.call(&function(&*module, RAW_ECHO), &CallContext::none(), b"hi");
         // Before anything can fail: they have to come back.
-        (&writer).write_all(&[b'x'; N]).expect("the pipe takes it");
+        gate.open();
         let replies = all.join().expect("no panic");
+        pipes.let_go();
         assert_eq!(N, arrived, "the others were held up by those that block");
         assert_eq!(b"hi", &*other.expect("goes through"));
         for reply in replies {
-            assert_eq!(b"\x0a\x01x", &*reply.unwrap_or_else(|error| panic!("{error:?}")));
+            assert_eq!(b"x", &*reply.unwrap_or_else(|error| panic!("{error:?}")));
         }
     });
+}
+
+/// Pipes with names, in a folder of their own.
+struct Pipes(Vec<PathBuf>);
+
+impl Pipes {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("polyhost-pipes-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).expect("there is room for temporary files");
+        let pipes = Pipes((0..N).map(|n| folder.join(n.to_string())).collect());
+        let status = Command::new("mkfifo").args(&pipes.0).status().expect("every Unix has it");
+        assert!(status.success(), "mkfifo: {status}");
+        pipes
+    }
+
+    /// Lets those go who wait for a guest that never came.
+    fn let_go(&self) {
+        for path in &self.0 {
+            // On Linux this waits for nobody.
+            drop(OpenOptions::new().read(true).write(true).open(path).expect("it is there"));
+        }
+    }
+}
+
+impl Drop for Pipes {
+    fn drop(&mut self) {
+        let folder = self.0[0].parent().expect("it is in one");
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }
 
 /// Two threads that are never seen waiting while they compute: a lock in the runtime would put one of them to sleep

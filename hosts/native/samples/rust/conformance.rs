@@ -43,6 +43,7 @@ impl Conformance {
     pub(crate) fn exports() -> Vec<(Export, Handler)> {
         vec![
             (Export::bytes("raw/Echo").with_doc("Returns its input."), |_, _, input| Ok(input.to_vec())),
+            (Export::bytes("raw/ReadFile").with_doc("Reads the file of that path."), |_, _, path| read_file(path)),
             export::<AllTypes, AllTypes>("Echo", Conformance::echo),
             export::<AllTypes, AllTypes>("EchoAsync", Conformance::echo),
             export::<FailRequest, Nothing>("Fail", |_, _, input| fail(&decode(input)?)),
@@ -96,6 +97,11 @@ fn decode<M: Message + Name + Default>(input: &[u8]) -> Result<M> {
 
 fn not_the_message(name: &str, cause: prost::DecodeError) -> Error {
     Error::new(ErrorKind::Decode, format!("the input is not a {name}: {cause}")).caused_by(cause)
+}
+
+fn read_file(path: &[u8]) -> Result<Vec<u8>> {
+    let path = String::from_utf8_lossy(path);
+    std::fs::read(&*path).map_err(|cause| Error::status(Code::NotFound, format!("{path}: {cause}")).caused_by(cause))
 }
 
 fn fail(request: &FailRequest) -> Result<Vec<u8>> {
