@@ -172,20 +172,20 @@ fn forget_state(state: Box<State>) {
     drop(state);
 }
 
-/// Calls one of the guest's functions that are not exports (`open`, `close`) with a call frame of its own.
+/// Calls one of the guest's functions that are not exports (`open`, `close`) with a call frame of its own, in `cx`.
 ///
 /// # Errors
 /// What the guest reported.
 pub fn with_call(
     guest: &PolyhostGuest,
     module: &GuestModule,
+    cx: &CallContext,
     enter: impl FnOnce(*mut PolyhostCall) -> PolyhostStatus,
 ) -> Result<()> {
-    let cx = CallContext::none();
-    let frame = Frame { cx: &cx, module, cancel: guest.cancel, state: Mutex::new(None) };
+    let frame = Frame { cx, module, cancel: guest.cancel, state: Mutex::new(None) };
     let status = enter(frame_pointer(&frame));
     let state = frame.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if status == OK { Ok(()) } else { Err(failure(&cx, status, state, None)) }
+    if status == OK { Ok(()) } else { Err(failure(cx, status, state, None)) }
 }
 
 fn frame_pointer(frame: &Frame<'_>) -> *mut PolyhostCall {

@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogSink;
 use crate::module::Module;
@@ -32,6 +33,7 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// raised or does not compile;
     /// [`ErrorKind::Config`] for an option this runtime does not know;
     /// [`ErrorKind::Unsupported`] for a kind of source it can't load;
+    /// [`ErrorKind::DeadlineExceeded`] by [`LoadOptions::deadline`];
     /// [`ErrorKind::Closed`] after [`Runtime::shutdown`].
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>>;
 
@@ -171,6 +173,11 @@ pub struct LoadOptions {
     pub name: Option<String>,
     /// What the module may call.
     pub services: Services,
+    /// By when the load has to be over. Without one, the default, it takes as long as the module's own code does.
+    ///
+    /// Checked before the module's code runs; that is stopped where the runtime can ([`Capabilities::INTERRUPT`]).
+    /// Elsewhere it is told, as a call is, and the load returns when it does. The loaded module has no deadline.
+    pub deadline: Option<Instant>,
     /// Separate copies of the module's state, each of which takes part of the calls. 1 by default.
     pub instances: usize,
     /// Where its log goes.
@@ -184,6 +191,7 @@ impl Default for LoadOptions {
         LoadOptions {
             name: None,
             services: Services::new(),
+            deadline: None,
             instances: 1,
             log: LogSink::default(),
             options: Vec::new(),
@@ -209,6 +217,12 @@ impl LoadOptions {
         self
     }
 
+    /// Sets by when the load has to be over.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
     /// Sets the number of instances.
     pub fn instances(mut self, instances: usize) -> Self {
         self.instances = instances;
@@ -225,6 +239,11 @@ impl LoadOptions {
     pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.push((key.into(), value.into()));
         self
+    }
+
+    /// What the module's code runs in while it is loaded. For use by hosts.
+    pub fn context(&self) -> CallContext {
+        self.deadline.map_or_else(CallContext::none, |deadline| CallContext::none().with_deadline(deadline))
     }
 
     /// Refuses options that are not among `known`, by name.

@@ -4,6 +4,7 @@ use std::mem::{MaybeUninit, align_of, size_of};
 
 use super::sys::{PolyhostExport, PolyhostGuest, PolyhostModule, PolyhostSource};
 use super::{GuestModule, bytes, missing, output_pointer, slice, with_call};
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::Export;
 use crate::output::Output;
@@ -32,16 +33,23 @@ pub struct Opened {
     pub descriptors: Option<Vec<u8>>,
 }
 
-/// Opens a module.
+/// Opens a module, whose code runs in `cx` meanwhile.
 ///
 /// # Errors
+/// [`ErrorKind::DeadlineExceeded`] or [`ErrorKind::Cancelled`] by `cx`, before the guest is entered or by its own word;
 /// What the guest reported; [`ErrorKind::Load`] where it breaks the ABI or exports a name twice;
 /// [`ErrorKind::Config`] for an option that does not fit on a line.
 ///
 /// # Safety
 /// As [`super::call`].
-pub unsafe fn open(guest: &PolyhostGuest, module: &GuestModule, source: &Source<'_>) -> Result<Opened> {
+pub unsafe fn open(
+    guest: &PolyhostGuest,
+    module: &GuestModule,
+    source: &Source<'_>,
+    cx: &CallContext,
+) -> Result<Opened> {
     let Some(enter) = guest.open else { return Err(missing("open")) };
+    cx.check()?;
     let options = lines(source.options)?;
     let source = PolyhostSource {
         size: size_of::<PolyhostSource>() as u32,
@@ -55,7 +63,7 @@ pub unsafe fn open(guest: &PolyhostGuest, module: &GuestModule, source: &Source<
     let mut opened: PolyhostModule = unsafe { MaybeUninit::zeroed().assume_init() };
     opened.size = size_of::<PolyhostModule>() as u32;
     // SAFETY: all three outlive the call, which returns before we do; the caller vouches for the guest.
-    with_call(guest, module, |call| unsafe { enter(call, &source, &mut opened) })?;
+    with_call(guest, module, cx, |call| unsafe { enter(call, &source, &mut opened) })?;
     // SAFETY: what a guest's `open` filled in is valid until `close`.
     let read = unsafe { read(&opened) };
     if read.is_err() {
@@ -78,7 +86,7 @@ pub unsafe fn close(guest: &PolyhostGuest, module: &GuestModule, id: u64) -> Res
     let mut held = Output::new();
     let out = output_pointer(&mut held);
     // SAFETY: `held` outlives the call, which returns before we do; the caller vouches for the guest.
-    let outcome = with_call(guest, module, |call| unsafe { enter(call, id, out) });
+    let outcome = with_call(guest, module, &CallContext::none(), |call| unsafe { enter(call, id, out) });
     held.check()?;
     outcome?;
     Ok(String::from_utf8_lossy(&held).lines().map(str::to_owned).collect())
@@ -97,7 +105,7 @@ pub unsafe fn release(guest: &PolyhostGuest, module: &GuestModule, id: u64) -> R
     let mut held = Output::with_limit(0);
     let out = output_pointer(&mut held);
     // SAFETY: as in `close`.
-    with_call(guest, module, |call| unsafe { enter(call, id, out) })
+    with_call(guest, module, &CallContext::none(), |call| unsafe { enter(call, id, out) })
 }
 
 fn lines(options: &[(String, String)]) -> Result<String> {

@@ -15,6 +15,7 @@ pub struct Subject {
     /// What the conformance guest is loaded with besides.
     pub(crate) options: Vec<(String, String)>,
     pub(crate) text: Option<ModuleSource>,
+    pub(crate) endless: Option<ModuleSource>,
     pub(crate) broken: Vec<Broken>,
     pub(crate) expectations: Expectations,
     // What the first start gave, for all cases of this process.
@@ -43,6 +44,7 @@ impl Subject {
             conformance,
             options: Vec::new(),
             text: None,
+            endless: None,
             broken: Vec::new(),
             expectations: Expectations::default(),
             started: OnceLock::new(),
@@ -58,6 +60,12 @@ impl Subject {
     /// Adds a module as source text, which exports `raw/Echo`; for those that claim `SOURCE_TEXT`.
     pub fn text(mut self, source: ModuleSource) -> Self {
         self.text = Some(source);
+        self
+    }
+
+    /// Adds a source whose own code runs without end while it is loaded; for those that claim `INTERRUPT`.
+    pub fn endless(mut self, source: ModuleSource) -> Self {
+        self.endless = Some(source);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, value_parser};
 use polyhost::{LoadOptions, LogSink, Module, ModuleSource, Registry, Services};
@@ -22,6 +22,12 @@ pub(crate) struct Load {
     /// Copies of the module's state, side by side.
     #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u32).range(1..), help_heading = "Loading")]
     instances: u32,
+    /// Gives the load of each module this long, such as 2s; exit code 124 when it runs out.
+    ///
+    /// Lua and Python code is stopped then; elsewhere a load that has begun goes on to its end.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true,
+        help_heading = "Loading")]
+    load_deadline: Option<Duration>,
     /// Lets the module call an export of another module as the host service NAME; may be repeated.
     #[arg(long = "service", value_name = "NAME=LOCATION#EXPORT", value_parser = service, help_heading = "Loading")]
     services: Vec<Service>,
@@ -58,7 +64,7 @@ impl Load {
         }
         let log = self.log.sink();
         let services = self.services(registry, &log)?;
-        let options = common_options(registry, &self.location, services, log).instances(self.instances as usize);
+        let options = self.common_options(registry, &self.location, services, log).instances(self.instances as usize);
         let options = self.options.iter().fold(options, |options, (key, value)| options.option(key, value));
         Ok(registry.load(&self.location, &options)?)
     }
@@ -68,7 +74,7 @@ impl Load {
         // Two services of one module share its state.
         let mut loaded: BTreeMap<&str, Arc<dyn Module>> = BTreeMap::new();
         for Service { name, location, export } in &self.services {
-            let module = load_once(&mut loaded, registry, location, &services, log)?;
+            let module = self.load_once(&mut loaded, registry, location, &services, log)?;
             let function = module.function(export).map_err(|error| {
                 let message = format!("--service {name}={location}#{export}: {}", error.message());
                 error.with_message(message)
@@ -76,36 +82,39 @@ impl Load {
             services.add_as(name, function)?;
         }
         for location in &self.links {
-            let module = load_once(&mut loaded, registry, location, &services, log)?;
+            let module = self.load_once(&mut loaded, registry, location, &services, log)?;
             services.link(&*module)?;
         }
         Ok(services)
     }
-}
 
-fn load_once<'a>(
-    loaded: &mut BTreeMap<&'a str, Arc<dyn Module>>,
-    registry: &Registry,
-    location: &'a str,
-    services: &Services,
-    log: &LogSink,
-) -> Result<Arc<dyn Module>, Failure> {
-    if let Some(module) = loaded.get(location) {
-        return Ok(module.clone());
+    fn load_once<'a>(
+        &self,
+        loaded: &mut BTreeMap<&'a str, Arc<dyn Module>>,
+        registry: &Registry,
+        location: &'a str,
+        services: &Services,
+        log: &LogSink,
+    ) -> Result<Arc<dyn Module>, Failure> {
+        if let Some(module) = loaded.get(location) {
+            return Ok(module.clone());
+        }
+        let options = self.common_options(registry, location, services.clone(), log.clone());
+        let module = registry.load(location, &options)?;
+        loaded.insert(location, module.clone());
+        Ok(module)
     }
-    let options = common_options(registry, location, services.clone(), log.clone());
-    let module = registry.load(location, &options)?;
-    loaded.insert(location, module.clone());
-    Ok(module)
-}
 
-/// What every module is loaded with.
-fn common_options(registry: &Registry, location: &str, services: Services, log: LogSink) -> LoadOptions {
-    let options = LoadOptions::new().services(services).log(log);
-    match registry.parse(location) {
-        // A module that is named and not a file is looked for in the working folder too, as `python -m` does.
-        Ok(("py", ModuleSource::Name(_))) => options.option("path", "."),
-        _ => options,
+    /// What every module is loaded with.
+    fn common_options(&self, registry: &Registry, location: &str, services: Services, log: LogSink) -> LoadOptions {
+        let mut options = LoadOptions::new().services(services).log(log);
+        // Beyond what the clock can count is no deadline at all.
+        options.deadline = self.load_deadline.and_then(|limit| Instant::now().checked_add(limit));
+        match registry.parse(location) {
+            // A module that is named and not a file is looked for in the working folder too, as `python -m` does.
+            Ok(("py", ModuleSource::Name(_))) => options.option("path", "."),
+            _ => options,
+        }
     }
 }
 

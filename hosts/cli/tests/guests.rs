@@ -129,6 +129,18 @@ fn lua_does_all_of_it() {
     LUAJIT.check();
 }
 
+#[test]
+fn a_load_without_end_is_stopped_by_its_deadline() {
+    if LUAJIT.location().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("endless.lua");
+    std::fs::write(&file, "while true do end").expect("writes");
+    let location = format!("lua:{}", file.display());
+    polyhost(["inspect", &*location, "--load-deadline", "20ms"]).fails(124, &["the deadline has passed"]);
+}
+
 /// A request to call `service` with `input`.
 fn request(service: &str, input: impl Into<Vec<u8>>) -> Vec<u8> {
     CallServiceRequest { service: service.into(), input: input.into(), ..CallServiceRequest::default() }.encode_to_vec()

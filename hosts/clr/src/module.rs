@@ -33,10 +33,15 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Has the shim open `source`.
-    pub(crate) fn open(shim: &'static Shim, guest: GuestModule, source: &Source<'_>) -> Result<Arc<Loaded>> {
+    /// Has the shim open `source` in `cx`.
+    pub(crate) fn open(
+        shim: &'static Shim,
+        guest: GuestModule,
+        source: &Source<'_>,
+        cx: &CallContext,
+    ) -> Result<Arc<Loaded>> {
         let Opened { module, functions, descriptors, .. } =
-            shim.open(&guest, source).map_err(error::with_initializer)?;
+            shim.open(&guest, source, cx).map_err(error::with_initializer)?;
         let (ids, exports) = functions.into_iter().unzip();
         Ok(Arc::new(Loaded {
             shim,

@@ -153,6 +153,8 @@ impl Clr {
     }
 
     fn open(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<Loaded>> {
+        let cx = options.context();
+        cx.check()?;
         let mut shim_options = options.options.clone();
         let (kind, name, data): (u32, PathBuf, &[u8]) = match source {
             ModuleSource::Path(path) => {
@@ -177,7 +179,7 @@ impl Clr {
         };
         let guest = GuestModule::new(module_name(source, options), options.services.clone(), options.log.clone());
         let name = name.as_os_str().as_encoded_bytes();
-        Loaded::open(self.shim, guest, &Source { kind, name, data, options: &shim_options })
+        Loaded::open(self.shim, guest, &Source { kind, name, data, options: &shim_options }, &cx)
     }
 
     /// Where the shim finds the compiler for a module that is given as source.
@@ -239,11 +241,11 @@ impl Runtime for Clr {
             if inside > 0 {
                 return Err(error::busy(module.name(), inside));
             }
-        }
-        let told = std::mem::replace(&mut self.state().told, true);
             if module.lifecycle().inside_here() > 0 {
                 return Err(error::busy_here(module.name()));
             }
+        }
+        let told = std::mem::replace(&mut self.state().told, true);
         if told { Ok(()) } else { self.shim.shutdown() }
     }
 }

@@ -45,16 +45,12 @@ pub(crate) fn in_call(
 /// What guest code raised in a call.
 #[cold]
 fn raised(py: Python<'_>, helpers: &Helpers, cx: &CallContext, exception: &Bound<'_, PyAny>) -> Error {
-    let said = describe(py, helpers, exception);
-    match cx.cancelled() {
-        Some(reason) if said.stopped => reason.error().with_guest(said.guest),
-        _ => said.into_error(),
-    }
+    describe(py, helpers, exception).in_context(cx)
 }
 
 /// What a module failed to load with.
 #[cold]
-pub(crate) fn in_load(py: Python<'_>, helpers: &Helpers, error: PyErr) -> Error {
+pub(crate) fn in_load(py: Python<'_>, helpers: &Helpers, cx: &CallContext, error: PyErr) -> Error {
     let exception = error.into_value(py).into_bound(py).into_any();
     let said = describe(py, helpers, &exception);
     // Its message was written for the host's user.
@@ -67,7 +63,10 @@ pub(crate) fn in_load(py: Python<'_>, helpers: &Helpers, error: PyErr) -> Error 
         None => String::new(),
     };
     let lacks_protobuf = lacks_protobuf(&said.guest);
-    let error = said.into_error();
+    let error = said.in_context(cx);
+    if error.kind() != ErrorKind::Guest {
+        return error;
+    }
     message += error.message();
     if lacks_protobuf {
         message += &format!("; {}", how_to_get_protobuf(py));
@@ -117,6 +116,14 @@ struct Said {
 }
 
 impl Said {
+    /// What it is where it came out of code that ran in `cx`.
+    fn in_context(self, cx: &CallContext) -> Error {
+        match cx.cancelled() {
+            Some(reason) if self.stopped => reason.error().with_guest(self.guest),
+            _ => self.into_error(),
+        }
+    }
+
     fn into_error(self) -> Error {
         let error = Error::from_guest(self.guest);
         match self.cause {

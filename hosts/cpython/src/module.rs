@@ -128,13 +128,12 @@ impl Loaded {
             _ => return Err(error::no_such_kind_of_source()),
         };
         let folders = search_path(options);
-        interpreter.with(|py| {
+        let cx = options.context();
+        ffi::within(&guest, &cx, |py| {
             let helpers = interpreter.helpers();
             let owner = ffi::owner_handle(py, guest.clone()).map_err(|e| error::in_host_code(py, &e))?;
-            let imported = ffi::within(&guest, || {
-                let imported = helpers.load.bind(py).call1((kind, place, text, folders, owner));
-                imported.map_err(|e| error::in_load(py, helpers, e))
-            })?;
+            let imported = helpers.load.bind(py).call1((kind, place, text, folders, owner));
+            let imported = imported.map_err(|e| error::in_load(py, helpers, &cx, e))?;
             let loaded = Loaded::read(guest.clone(), &imported).map_err(|e| error::in_host_code(py, &e))?;
             Ok(Arc::new(loaded))
         })

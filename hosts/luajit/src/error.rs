@@ -86,29 +86,32 @@ pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, faile
             let message = format!("{export} has to return a string, but its handler returned a {}", kind.name());
             Error::new(ErrorKind::Encode, message)
         }
-        Failed::Raised(raised) => {
-            let interrupted = raised.cause == Cause::Interrupt;
-            let error = raised.into_error(memory_limit);
-            match cx.cancelled().map(CancelReason::error) {
-                // A guest that was stopped, or that passed on what a stopped service told it.
-                Some(reason) if interrupted || reason.code() == error.code() => {
-                    let guest = error.guest().cloned().unwrap_or_default();
-                    match error.inner_error() {
-                        Some(_) => error.with_kind(reason.kind()),
-                        None => reason.with_guest(guest),
-                    }
-                }
-                _ => error,
-            }
-        }
+        Failed::Raised(raised) => explained(cx, memory_limit, *raised),
     };
     error.operation(format!("call {export}"))
 }
 
+/// What guest code raised that ran in `cx`.
+#[cold]
+fn explained(cx: &CallContext, memory_limit: usize, raised: Raised) -> Error {
+    let interrupted = raised.cause == Cause::Interrupt;
+    let error = raised.into_error(memory_limit);
+    match cx.cancelled().map(CancelReason::error) {
+        // A guest that was stopped, or that passed on what a stopped service told it.
+        Some(reason) if interrupted || reason.code() == error.code() => {
+            let guest = error.guest().cloned().unwrap_or_default();
+            match error.inner_error() {
+                Some(_) => error.with_kind(reason.kind()),
+                None => reason.with_guest(guest),
+            }
+        }
+        _ => error,
+    }
+}
+
 /// What a module's text failed with while it was loaded.
 #[cold]
-#[expect(clippy::boxed_local, reason = "it comes boxed from where it was raised")]
-pub(crate) fn in_load(file: &str, memory_limit: usize, mut raised: Box<Raised>) -> Error {
+pub(crate) fn in_load(file: &str, cx: &CallContext, memory_limit: usize, mut raised: Box<Raised>) -> Error {
     if raised.guest.frames.is_empty() {
         // A syntax error has no frames; its place is in the message.
         if let Some((line, message)) = syntax_error(&raised.guest.message) {
@@ -117,7 +120,7 @@ pub(crate) fn in_load(file: &str, memory_limit: usize, mut raised: Box<Raised>) 
             raised.guest.type_name = SYNTAX_ERROR.into();
         }
     }
-    let error = raised.into_error(memory_limit);
+    let error = explained(cx, memory_limit, *raised);
     if error.kind() != ErrorKind::Guest {
         return error;
     }
@@ -183,15 +186,15 @@ pub(crate) fn busy(module: &str, calls: usize) -> Error {
     Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down luajit")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
 #[cold]
 pub(crate) fn busy_here(module: &str) -> Error {
     let message = format!("the thread that asks is itself inside a call of module {module}; ask again when it is out");
     Error::new(ErrorKind::DeadlineExceeded, message).operation("shut down luajit")
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_syntax_error_says_its_line() {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polyhost_bridge::{
-    Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result, UnloadVerdict,
-    no_such_export,
+    CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result,
+    UnloadVerdict, no_such_export,
 };
 
 use crate::config::Settings;
@@ -38,16 +38,17 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn load(source: &ModuleSource, options: &LoadOptions, settings: Settings) -> Result<Loaded> {
+        let cx = options.context();
         let script = Script::read(source)?;
         let name = options.name.clone().unwrap_or_else(|| source.display());
         let instances = settings.instances;
         let wait = settings.wait;
         let host =
             Arc::new(Host::new(name, script.folder.clone(), settings, options.services.clone(), options.log.clone()));
-        let (first, mut exported) = open(&host, &script)?;
+        let (first, mut exported) = open(&host, &script, &cx)?;
         let mut vms = vec![first];
         for _ in 1..instances {
-            let (vm, again) = open(&host, &script)?;
+            let (vm, again) = open(&host, &script, &cx)?;
             let same = |(a, b): (&Exported, &Exported)| a.name == b.name && a.handler == b.handler;
             if again.len() != exported.len() || !exported.iter().zip(&again).all(same) {
                 return Err(instances_differ(&host.name));
@@ -70,13 +71,14 @@ impl LuaModule {
     }
 }
 
-/// A VM with the script loaded, and what it exported, by name.
-fn open(host: &Arc<Host>, script: &Script) -> Result<(Box<Vm>, Vec<Exported>)> {
+/// A VM with the script loaded in `cx`, and what it exported, by name.
+fn open(host: &Arc<Host>, script: &Script, cx: &CallContext) -> Result<(Box<Vm>, Vec<Exported>)> {
+    cx.check().map_err(|error| error.with("module", &host.name))?;
     let limit = host.settings.memory_limit;
     let vm = Vm::open(host.clone())?;
     let exports = vm
-        .load(&script.text, &script.chunk_name())
-        .map_err(|raised| error::in_load(&script.name, limit, raised).with("module", &host.name))?
+        .load(cx, &script.text, &script.chunk_name())
+        .map_err(|raised| error::in_load(&script.name, cx, limit, raised).with("module", &host.name))?
         .exports;
     Ok((vm, exports))
 }

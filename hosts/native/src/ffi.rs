@@ -162,7 +162,7 @@ impl Library {
         let path = self.path.as_os_str().as_encoded_bytes();
         let source = Source { kind: POLYHOST_SOURCE_SELF, name: path, data: &[], options: &[] };
         // SAFETY: the library's author keeps the contract of polyhost.h, and it is never unmapped.
-        let opened = unsafe { abi::open(&self.guest, &guest, &source) }.map_err(|failed| {
+        let opened = unsafe { abi::open(&self.guest, &guest, &source, &options.context()) }.map_err(|failed| {
             let kind = if failed.kind() == ErrorKind::Guest { ErrorKind::Load } else { failed.kind() };
             failed.with_kind(kind).with("library", self.path.display().to_string())
         })?;

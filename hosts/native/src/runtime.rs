@@ -92,6 +92,7 @@ impl Runtime for Native {
         if options.instances != 1 {
             return Err(error::one_instance(options.instances));
         }
+        options.context().check()?;
         // `native:name` reaches us as a path.
         let registered = |name: &str| self.config.modules.get_key_value(name);
         let module = match source {
@@ -126,11 +127,11 @@ impl Runtime for Native {
             if inside > 0 {
                 return Err(error::busy(module.name(), inside));
             }
-            module.let_go();
             // A library must not be told of the end within one of its calls.
             if module.inside_here() > 0 {
                 return Err(error::busy_here(module.name()));
             }
+            module.let_go();
         }
         let libraries = std::mem::take(&mut self.state().libraries);
         libraries.iter().for_each(|library| library.leave());

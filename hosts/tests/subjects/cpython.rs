@@ -11,6 +11,7 @@ pub(super) fn subject() -> Subject {
     let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
     Subject::new("cpython", || Cpython::start(&CpythonConfig::default()), ModuleSource::Path(guest))
         .text(text("echo.py", ECHO))
+        .endless(text("endless.py", "while True:\n    pass\n"))
         .broken("a name that is no module", ModuleSource::Name("no_such_module".into()), &["no_such_module"])
         .broken("a syntax error", text("syntax.py", "x = 1\ny = = 2\n"), &["syntax.py", "2", "SyntaxError"])
         .broken(

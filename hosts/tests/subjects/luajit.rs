@@ -13,6 +13,7 @@ pub(super) fn subject() -> Subject {
         // For raw/ReadFile.
         .option("libs", "io")
         .text(text("echo.lua", ECHO))
+        .endless(text("endless.lua", "while true do end\n"))
         .broken("a syntax error", text("syntax.lua", "local x = 1\nlocal y = = 2\n"), &["syntax.lua", "2"])
         .broken("an error while it loads", text("raises.lua", "\nerror('no luck')\n"), &["raises.lua", "no luck"])
         .expectations(include_str!("../expectations/luajit.txt"))

@@ -1,6 +1,7 @@
 //! Loading modules, and sources that do not load.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use polyhost_bridge::{CallContext, Capabilities, ErrorKind, LoadOptions, ModuleSource};
 use polyhost_proto::conformance::v1::AddRequest;
@@ -97,6 +98,20 @@ pub(super) fn cases() -> Vec<Case> {
             let source = ModuleSource::Text { name: "a.txt".into(), text: "text".into() };
             let error = cx.runtime().load(&source, &LoadOptions::new()).expect_err("takes no text");
             expect_kind(ErrorKind::Unsupported, &error);
+        }),
+        case("load::is_refused_once_its_deadline_has_passed").once().run(|cx| {
+            let error = cx.load(&LoadOptions::new().deadline(Instant::now())).expect_err("is too late");
+            expect_kind(ErrorKind::DeadlineExceeded, &error);
+            cx.load(&LoadOptions::new().deadline(Instant::now() + crate::PATIENCE)).expect("is in time");
+        }),
+        case("load::a_loop_is_stopped_by_its_deadline").needs(Capabilities::INTERRUPT).run(|cx| {
+            let endless = cx.subject().endless.as_ref().expect("who claims interrupt brings a source without end");
+            for _ in 0..3 {
+                let deadline = Instant::now() + Duration::from_millis(20);
+                let outcome = cx.runtime().load(endless, &LoadOptions::new().deadline(deadline));
+                expect_kind(ErrorKind::DeadlineExceeded, &outcome.expect_err("never ends by itself"));
+                assert_eq!(1, cx.invoke(&*cx.module(), ADD, &AddRequest { n: 1 }).expect("adds").sum);
+            }
         }),
         case("load::can_be_done_by_many_threads_at_once").once().run(|cx| {
             std::thread::scope(|scope| {

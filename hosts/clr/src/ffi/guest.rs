@@ -56,11 +56,11 @@ impl Shim {
         String::from_utf8_lossy(unsafe { abi::bytes(self.table.version) }).into_owned()
     }
 
-    /// Loads a module.
-    pub(crate) fn open(&self, module: &GuestModule, source: &Source<'_>) -> Result<Opened> {
+    /// Loads a module, whose code runs in `cx` meanwhile.
+    pub(crate) fn open(&self, module: &GuestModule, source: &Source<'_>, cx: &CallContext) -> Result<Opened> {
         altstack::ready()?;
         // SAFETY: the shim keeps the contract of polyhost.h.
-        unsafe { abi::open(&self.table, module, source) }
+        unsafe { abi::open(&self.table, module, source, cx) }
     }
 
     /// Unloads a module whose calls have all ended, or looks again at one that was unloaded, and tells what still holds

@@ -225,6 +225,13 @@ pub(super) enum Raw {
     Host(Error),
 }
 
+impl From<Error> for Raw {
+    #[cold]
+    fn from(error: Error) -> Self {
+        Raw::Host(error)
+    }
+}
+
 impl Raw {
     /// # Safety
     /// This thread is attached.
@@ -256,12 +263,16 @@ impl Raw {
 }
 
 impl Stop {
-    /// Runs a call that can be stopped. The caller is attached.
-    fn around(&self, cx: &CallContext, run: impl FnOnce() -> Result<(), Raw>) -> Result<(), Raw> {
+    /// Runs what can be stopped. The caller is attached.
+    pub(super) fn around<R, E: From<Error>>(
+        &self,
+        cx: &CallContext,
+        run: impl FnOnce() -> Result<R, E>,
+    ) -> Result<R, E> {
         self.begin();
         let outcome = match cx.check() {
             Ok(()) => run(),
-            Err(error) => Err(Raw::Host(error)),
+            Err(error) => Err(error.into()),
         };
         self.end();
         outcome

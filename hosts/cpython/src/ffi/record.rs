@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
 
-use polyhost_bridge::{CallContext, Lifecycle, LogLevel, LogRecord, LogSink, Services};
-use pyo3::ffi;
+use polyhost_bridge::{CallContext, Lifecycle, LogLevel, LogRecord, LogSink, Result, Services};
+use pyo3::{Python, ffi};
 
 use super::attach;
 use super::interpreter::Interpreter;
-use super::stop::Stop;
+use super::stop::{Stop, What};
 
 /// What a module's code may use of the host. It holds no Python object, so it may be dropped anywhere.
 pub(crate) struct Guest {
@@ -109,13 +109,22 @@ impl Record<'_> {
     }
 }
 
-/// Runs `run` as code of `guest`, outside of any call: while its module is loaded, say.
-pub(crate) fn within<R>(guest: &Arc<Guest>, run: impl FnOnce() -> R) -> R {
-    let cx = CallContext::none();
-    let record = Record::new(&cx, guest, None);
-    let result = record.enter(run);
-    record.flush_attached();
-    result
+/// Runs `run` as code of `guest`, outside of any call: its module is loaded. `cx` can stop it.
+///
+/// # Errors
+/// By `cx`; as [`Interpreter::with`].
+pub(crate) fn within<R>(guest: &Arc<Guest>, cx: &CallContext, run: impl FnOnce(Python<'_>) -> Result<R>) -> Result<R> {
+    let interpreter = guest.interpreter;
+    let stop = cx.token().map(|token| Stop::watch(interpreter, token, What::Call));
+    interpreter.with(|py| {
+        let record = Record::new(cx, guest, stop.as_ref());
+        let outcome = record.enter(|| match &stop {
+            None => run(py),
+            Some(stop) => stop.around(cx, || run(py)),
+        });
+        record.flush_attached();
+        outcome
+    })
 }
 
 /// Gives `run` the innermost call of this thread.

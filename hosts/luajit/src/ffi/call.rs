@@ -139,23 +139,24 @@ impl Vm {
             };
         }
         // SAFETY: as above.
-        unsafe { self.run_watched(l, cx, arguments, handler) }
+        unsafe { self.run_watched(l, cx, arguments, 1, handler) }
     }
 
     /// As `run`, where something may cancel the call, or the one it is nested in.
     ///
     /// # Safety
     /// A function and so many arguments are on top.
-    unsafe fn run_watched(
+    pub(super) unsafe fn run_watched(
         &self,
         l: *mut lua_State,
         cx: &CallContext,
         arguments: c_int,
+        results: c_int,
         handler: c_int,
     ) -> Result<(), Box<Raised>> {
         let run = || {
             // SAFETY: the caller's promise.
-            match unsafe { self.protected(l, arguments, 1, handler) } {
+            match unsafe { self.protected(l, arguments, results, handler) } {
                 lua::LUA_OK => Ok(()),
                 // Still watched: to show the error may run guest code.
                 status => Err(self.raised(l, status)),

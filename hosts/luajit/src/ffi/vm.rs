@@ -28,7 +28,8 @@ pub(crate) struct Vm {
     watched: Cell<usize>,
     /// Where the thread's stack ended when the innermost call began.
     start: Cell<usize>,
-    /// The context of the innermost call; null outside of calls. Borrowed from the caller of [`Vm::call`], who waits.
+    /// The context of the innermost call, or of the load; null outside of both. Borrowed from the caller of
+    /// [`Vm::call`] or [`Vm::load`], who waits.
     cx: Cell<*const CallContext>,
     memory: Option<Box<Memory>>,
     interrupts: Arc<Interrupts>,
@@ -92,24 +93,25 @@ impl Vm {
         }
     }
 
-    /// Runs a module's text and gives what it exported. Each export's handler stays with the VM under its number.
-    pub(crate) fn load(&self, text: &[u8], chunk_name: &str) -> Result<Loading, Box<Raised>> {
+    /// Runs a module's text in `cx` and gives what it exported. Each export's handler stays with the VM under its number.
+    pub(crate) fn load(&self, cx: &CallContext, text: &[u8], chunk_name: &str) -> Result<Loading, Box<Raised>> {
         let name = CString::new(chunk_name.replace('\0', "?")).expect("the zeros are gone");
         self.loading.replace(Some(Loading::default()));
         let l = self.main.get();
         self.start.set(c_stack::here());
-        // SAFETY: our state, with room for a few values above the handler at 1. Loading raises nothing: it returns a
+        self.cx.set(cx);
+        // SAFETY: our state, with room for a few values above the handler at 1. Compiling raises nothing: it returns a
         // status and a message.
-        let status = unsafe {
+        let outcome = unsafe {
             match luaL_loadbufferx(l, text.as_ptr().cast(), text.len(), name.as_ptr(), c"t".as_ptr()) {
-                lua::LUA_OK => self.protected(l, 0, 0, 1),
-                status => status,
+                lua::LUA_OK => self.run_watched(l, cx, 0, 0, 1),
+                status => Err(self.raised(l, status)),
             }
         };
-        let outcome = self.loading.take().unwrap_or_default();
-        let outcome = if status == lua::LUA_OK { Ok(outcome) } else { Err(self.raised(l, status)) };
+        self.cx.set(std::ptr::null());
+        let loading = self.loading.take().unwrap_or_default();
         self.printed.flush(&self.host);
-        outcome
+        outcome.map(|()| loading)
     }
 
     /// `lua_pcall` with the limits that guest code has.
@@ -200,9 +202,9 @@ impl Vm {
         &self.cx
     }
 
-    /// The context of the call that is inside; `None` while the module loads.
+    /// The context of the call that is inside, or of the load.
     pub(crate) fn with_cx<T>(&self, use_it: impl FnOnce(Option<&CallContext>) -> T) -> T {
-        // SAFETY: not null only during `Vm::call`, whose caller's reference it is.
+        // SAFETY: not null only during `Vm::call` and `Vm::load`, whose caller's reference it is.
         use_it(unsafe { self.cx.get().as_ref() })
     }
 
