@@ -61,7 +61,26 @@ struct Listeners {
     running: Vec<(u64, ThreadId)>,
 }
 
-type Listener = Box<dyn Fn(CancelReason) + Send + Sync>;
+enum Listener {
+    Run(Box<dyn Fn(CancelReason) + Send + Sync>),
+    Tell(Arc<dyn OnCancel>, u64),
+}
+
+impl Listener {
+    fn run(self, reason: CancelReason) {
+        match self {
+            Listener::Run(listener) => listener(reason),
+            Listener::Tell(listener, id) => listener.cancelled(id, reason),
+        }
+    }
+}
+
+/// What hosts have told of cancelled calls, where it is there already: a listener that takes no memory of its own. See
+/// [`CancelToken::tell`].
+pub trait OnCancel: Send + Sync {
+    /// What `id` stands for is to stop. To be as quick as any listener.
+    fn cancelled(self: Arc<Self>, id: u64, reason: CancelReason);
+}
 
 impl CancelToken {
     /// A token that nothing has cancelled yet.
@@ -86,11 +105,11 @@ impl CancelToken {
         let child = CancelToken(Arc::new_cyclic(|child: &Weak<Token>| {
             let subscribe = |parent: &&CancelToken| {
                 let child = child.clone();
-                parent.subscribe(move |reason| {
+                parent.subscribe(Listener::Run(Box::new(move |reason| {
                     if let Some(child) = child.upgrade() {
                         CancelToken(child).fire(reason);
                     }
-                })
+                })))
             };
             Token::new(parents.iter().map(subscribe).collect())
         }));
@@ -131,6 +150,15 @@ impl CancelToken {
     /// again. A listener has to be quick: the watchdog of all deadlines may be
     /// what runs it.
     pub fn on_cancel(&self, listener: impl Fn(CancelReason) + Send + Sync + 'static) -> Subscription {
+        self.listen(Listener::Run(Box::new(listener)))
+    }
+
+    /// The same without an allocation per call: tells `listener` of `id`.
+    pub fn tell(&self, listener: Arc<dyn OnCancel>, id: u64) -> Subscription {
+        self.listen(Listener::Tell(listener, id))
+    }
+
+    fn listen(&self, listener: Listener) -> Subscription {
         let subscription = self.subscribe(listener);
         // Whoever fires runs what is on the list by then; if that came before us, we run ours.
         if let Some(reason) = self.reason() {
@@ -139,11 +167,11 @@ impl CancelToken {
         subscription
     }
 
-    fn subscribe(&self, listener: impl Fn(CancelReason) + Send + Sync + 'static) -> Subscription {
+    fn subscribe(&self, listener: Listener) -> Subscription {
         let mut listeners = self.0.lock();
         listeners.next += 1;
         let id = listeners.next;
-        listeners.list.push((id, Box::new(listener)));
+        listeners.list.push((id, listener));
         Subscription { token: self.0.clone(), id }
     }
 
@@ -178,7 +206,7 @@ impl Token {
         listeners.running.push((id, me));
         drop(listeners);
         // A listener that panics, or what it holds when it is dropped, must not leave its taker-off waiting.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || listener(reason)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || listener.run(reason)));
         self.lock().running.retain(|it| *it != (id, me));
         self.ran.notify_all();
         if outcome.is_err() {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::cancel::Subscription;
+use polyhost_bridge::cancel::{OnCancel, Subscription};
 use polyhost_bridge::{CallContext, CancelReason, CancelToken};
 use pyo3::ffi;
 
@@ -33,6 +33,7 @@ pub(super) struct Stop {
 }
 
 struct Shared {
+    interpreter: &'static Interpreter,
     what: What,
     /// The stopper was told of it, and may have a request.
     asked: AtomicBool,
@@ -67,6 +68,7 @@ impl Stop {
     /// Watches `token` for a call that is about to begin. The thread is not attached.
     pub(super) fn watch(interpreter: &'static Interpreter, token: &CancelToken, what: What) -> Stop {
         let shared = Arc::new(Shared {
+            interpreter,
             what,
             asked: AtomicBool::new(false),
             thread: AtomicU64::new(0),
@@ -75,9 +77,7 @@ impl Stop {
             sent: AtomicBool::new(false),
             missed: AtomicBool::new(false),
         });
-        let target = shared.clone();
-        // The listener may run on the thread that watches all deadlines, so it must not wait for the GIL.
-        let subscription = token.on_cancel(move |reason| interpreter.stopper.ask(interpreter, target.clone(), reason));
+        let subscription = token.tell(shared.clone(), 0);
         Stop { interpreter, shared, subscription: Some(subscription) }
     }
 
@@ -132,6 +132,14 @@ impl Drop for Stop {
         if self.shared.asked.load(Ordering::Relaxed) {
             self.interpreter.stopper.forget(&self.shared);
         }
+    }
+}
+
+impl OnCancel for Shared {
+    /// May run on the thread that watches all deadlines, so it must not wait for the GIL.
+    fn cancelled(self: Arc<Self>, _: u64, reason: CancelReason) {
+        let interpreter = self.interpreter;
+        interpreter.stopper.ask(interpreter, self, reason);
     }
 }
 

@@ -16,8 +16,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mlua_sys::lua51::{self as lua, lua_Debug, lua_State};
-use polyhost_bridge::CancelToken;
-use polyhost_bridge::cancel::Subscription;
+use polyhost_bridge::cancel::{OnCancel, Subscription};
+use polyhost_bridge::{CancelReason, CancelToken};
 
 use super::registry;
 use super::vm::Vm;
@@ -107,6 +107,12 @@ impl Interrupts {
     }
 }
 
+impl OnCancel for Interrupts {
+    fn cancelled(self: Arc<Self>, id: u64, _: CancelReason) {
+        self.cancel(id);
+    }
+}
+
 impl State {
     fn press(&mut self) {
         self.pressed = true;
@@ -138,8 +144,7 @@ impl Watch {
             (std::mem::replace(&mut state.current, id), id)
         };
         vm.watched().set(vm.watched().get() + 1);
-        let interrupts = interrupts.clone();
-        Watch { id, outer, subscription: token.on_cancel(move |_| interrupts.cancel(id)) }
+        Watch { id, outer, subscription: token.tell(interrupts.clone(), id) }
     }
 
     /// Nothing stops the VM on behalf of this call any more.
