@@ -107,7 +107,7 @@ internal sealed class Application
             ?? throw new InvalidOperationException($"{_settings.Assembly} has no Main: it is a library, not an application");
         ProcessWide.Set(assembly, _settings);
         object?[] arguments = main.GetParameters().Length == 0 ? [] : [_settings.Arguments];
-        return main.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null) as int? ?? 0;
+        return main.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null) as int? ?? Environment.ExitCode;
     }
 
     private void Started()

@@ -16,8 +16,8 @@ internal static class ProcessWide
     {
         // Public from .NET 9 on. Nothing but `dotnet` calls Main as that does, so nobody else has set it.
         typeof(Assembly).GetMethod("SetEntryAssembly", Static)?.Invoke(null, [entry]);
-        // Environment.GetCommandLineArgs() would else be that of the host's program.
-        typeof(Environment).GetMethod("SetCommandLineArgs", Static)?.Invoke(null, [(string[])[settings.Assembly, .. settings.Arguments]]);
+        // Environment.GetCommandLineArgs() would else be that of the host's program, or empty.
+        typeof(Environment).GetField("s_commandLineArgs", Static)?.SetValue(null, (string[])[settings.Assembly, .. settings.Arguments]);
         if (!settings.DefaultContext)
         {
             AppContext.SetData("APP_CONTEXT_BASE_DIRECTORY", Path.GetDirectoryName(settings.Assembly) + Path.DirectorySeparatorChar);

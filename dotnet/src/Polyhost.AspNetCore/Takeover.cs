@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 [assembly: HostingStartup(typeof(Polyhost.AspNetCore.LegacyTakeover))]
 
@@ -87,10 +88,34 @@ internal sealed class LegacyTakeover : IHostingStartup
     }
 }
 
-/// <summary>Waits for nothing and ends with nothing: the application stops when it is told to.</summary>
-internal sealed class HostLifetime : IHostLifetime
+/// <summary>
+/// Waits for nothing and ends with nothing: the application stops when it is told to. It says what the console's says,
+/// which people and scripts look for.
+/// </summary>
+internal sealed class HostLifetime(
+    IHostEnvironment environment,
+    IHostApplicationLifetime application,
+    IOptions<ConsoleLifetimeOptions> options,
+    ILoggerFactory loggers) : IHostLifetime
 {
-    public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    private readonly ILogger _log = loggers.CreateLogger("Microsoft.Hosting.Lifetime");
+
+    public Task WaitForStartAsync(CancellationToken cancellationToken)
+    {
+        if (!options.Value.SuppressStatusMessages)
+        {
+            application.ApplicationStarted.Register(SayStarted);
+            application.ApplicationStopping.Register(() => _log.LogInformation("Application is shutting down..."));
+        }
+        return Task.CompletedTask;
+    }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    private void SayStarted()
+    {
+        _log.LogInformation("Application started. Press Ctrl+C to shut down.");
+        _log.LogInformation("Hosting environment: {EnvName}", environment.EnvironmentName);
+        _log.LogInformation("Content root path: {ContentRoot}", environment.ContentRootPath);
+    }
 }

@@ -216,13 +216,21 @@ impl Served {
             })
             .await;
         };
-        tokio::select! {
-            () = any_signal() => {}
-            () = self.app.stopping() => {}
-        }
+        let signalled = tokio::select! {
+            () = any_signal() => true,
+            () = self.app.stopping() => false,
+        };
+        let second = async {
+            // An application that takes signals itself, as the legacy host does, may have said that it stops before this
+            // one was seen here.
+            if !signalled {
+                any_signal().await;
+            }
+            any_signal().await;
+        };
         tokio::select! {
             outcome = finish(self.app, self.server, self.grace) => outcome,
-            () = any_signal() => Ok(ExitCode::from(130)),
+            () = second => Ok(ExitCode::from(130)),
         }
     }
 }
@@ -255,17 +263,20 @@ fn serve(
     Ok((server, listened))
 }
 
-/// Lets requests finish, then the application.
+/// Lets requests finish, and the application.
+///
+/// Both at once: streams that have no end of their own, such as those of SignalR, end when the application says that it
+/// stops.
 async fn finish(app: AspNetApp, server: Server, grace: Duration) -> Result<ExitCode, Failure> {
-    let begun = Instant::now();
-    let Stopped { cut } = server.stop(grace).await;
+    let stopping = app.clone();
+    // What was cut takes a moment to come to its end.
+    let left = grace.saturating_add(Duration::from_secs(1));
+    let stopping = tokio::task::spawn_blocking(move || stopping.stop(left));
+    let (Stopped { cut }, ended) = tokio::join!(server.stop(grace), stopping);
     if cut > 0 {
         screen::note(&format!("polyhost: {cut} connections were cut: their {grace:?} to finish were over"));
     }
-    let left = grace.saturating_sub(begun.elapsed()).max(Duration::from_secs(1));
-    let stopping = app.clone();
-    let ended = tokio::task::spawn_blocking(move || stopping.stop(left)).await.unwrap_or(false);
-    if !ended {
+    if !ended.unwrap_or(false) {
         screen::note("polyhost: the application's Main is still running; it is left");
         return Ok(ExitCode::SUCCESS);
     }
