@@ -40,6 +40,11 @@ switch (Settings.Way)
         await asynchronous.StartAsync();
         await asynchronous.WaitForShutdownAsync();
         break;
+    case "none":
+        break;
+    case "worker":
+        Host.CreateDefaultBuilder(args).Build().Run();
+        break;
     case var other:
         throw new ArgumentException($"no such way: {other}");
 }
@@ -52,6 +57,7 @@ static WebApplication Build(WebApplicationBuilder builder)
 {
     builder.WebHost.ConfigureKestrel(Settings.Configure);
     var app = builder.Build();
+    app.UseStaticFiles();
     app.UseRouting();
     Routes.Map(app);
     Misdeeds.At(app.Lifetime);

@@ -1,0 +1,15 @@
+//! `polyhost serve` takes applications over: what they see around them, where they listen, how they end.
+#![cfg(feature = "aspnet")]
+
+mod common;
+
+#[path = "serve/ends.rs"]
+mod ends;
+#[path = "serve/listens.rs"]
+mod listens;
+#[path = "serve/refuses.rs"]
+mod refuses;
+#[path = "serve/running.rs"]
+mod running;
+#[path = "serve/sees.rs"]
+mod sees;
