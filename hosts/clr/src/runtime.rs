@@ -84,7 +84,9 @@ impl Clr {
             if inherit_console {
                 properties.push(("Polyhost.Console".to_owned(), "inherit".to_owned()));
             }
-            Clr::launch(config, root, app.frameworks.clone(), By::Application(&app.assembly), properties)
+            Clr::launch(config, root, app.frameworks.clone(), By::Application(&app.assembly), properties).map_err(|e| {
+                e.with("application", app.assembly.display().to_string()).with("wanted", app.wanted.clone())
+            })
         };
         Clr::started_or(config, launch)
     }

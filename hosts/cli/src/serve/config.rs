@@ -91,13 +91,23 @@ impl Config {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(Config::default()),
             Err(e) => return Err(Error::new(ErrorKind::Config, format!("{}: {e}", path.display())).caused_by(e)),
         };
-        let mut config: Config = toml::from_str(&text)
-            .map_err(|e| Error::new(ErrorKind::Config, format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+        let mut config: Config = toml::from_str(&text).map_err(|e| {
+            Error::new(ErrorKind::Config, format!("{}{}: {}", path.display(), place(&text, &e), e.message()))
+        })?;
         if let Some(app) = &mut config.app.path {
             *app = path.parent().unwrap_or(Path::new("")).join(&*app);
         }
         Ok(config)
     }
+}
+
+/// Where a mistake is, as `:line:column`.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(String::new, |before| {
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!(":{}:{column}", before.matches('\n').count() + 1)
+    })
 }
 
 impl LimitsConfig {

@@ -16,7 +16,7 @@ use polyhost::http::{Address, HttpApp, Server};
 use polyhost::{Error, ErrorKind};
 use serde_json::json;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Global;
 use crate::failure::Failure;
@@ -144,6 +144,7 @@ struct Served {
     app: AspNetApp,
     server: Server,
     listened: Listened,
+    signals: Vec<Signal>,
     grace: Duration,
     took: Duration,
 }
@@ -154,27 +155,32 @@ struct Listened {
     by: &'static str,
     overruled: Vec<String>,
     ignored: Vec<String>,
+    /// What the application is told.
+    urls: Vec<String>,
 }
 
 impl Served {
     fn start(runtime: &Runtime, options: Options, begun: Instant) -> Result<Served, Failure> {
         let Options { app, listen, limits, max_connections, grace, .. } = options;
-        let started: Arc<Mutex<Option<(Server, Listened)>>> = Arc::default();
+        let started: Arc<Mutex<Option<(Server, Listened, Vec<Signal>)>>> = Arc::default();
         let (slot, handle) = (started.clone(), runtime.handle().clone());
         let app = app.on_listen(move |app, settings| {
             let _inside = handle.enter();
+            // After the handlers of .NET and of the application's host, which these go before; and before anybody is
+            // told that it has started.
+            let signals = signals().map_err(|e| format!("the signal handlers: {e}"))?;
             let (server, listened) = serve(app, settings, &listen, &limits, max_connections)?;
-            let urls = server.addresses().iter().map(Address::to_string).collect();
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, listened));
+            let urls = listened.urls.clone();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, listened, signals));
             Ok(urls)
         });
         let app = AspNetApp::start(app)?;
-        let (server, listened) = started
+        let (server, listened, signals) = started
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the application started and nobody listens"))?;
-        Ok(Served { app, server, listened, grace, took: begun.elapsed() })
+        Ok(Served { app, server, listened, signals, grace, took: begun.elapsed() })
     }
 
     fn announce(&self, global: &Global) {
@@ -204,11 +210,7 @@ impl Served {
 
     /// Serves until a signal comes or the application ends.
     async fn until_end(self) -> Result<ExitCode, Failure> {
-        // Set up now, after the runtime's own handlers, which these go before.
-        let mut signals = Vec::new();
-        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()] {
-            signals.push(signal(kind).map_err(|e| Failure::io("the signal handlers", e))?);
-        }
+        let mut signals = self.signals;
         let mut any_signal = async || {
             std::future::poll_fn(|cx| {
                 let ready = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
@@ -235,6 +237,20 @@ impl Served {
     }
 }
 
+fn signals() -> std::io::Result<Vec<Signal>> {
+    [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()].into_iter().map(signal).collect()
+}
+
+/// The addresses as Kestrel would tell them: both loopback addresses are one.
+fn urls(asked: &[Address], bound: &[Address]) -> Vec<String> {
+    let of_localhost = |address: &Address| match address {
+        Address::Tcp(tcp) => tcp.ip().is_loopback() && asked.contains(&Address::Localhost(tcp.port())),
+        _ => false,
+    };
+    let named = asked.iter().filter(|address| matches!(address, Address::Localhost(port) if *port != 0));
+    named.chain(bound.iter().filter(|address| !of_localhost(address))).map(Address::to_string).collect()
+}
+
 /// Listens as planned, for an application that takes requests.
 fn serve(
     app: &AspNetApp,
@@ -255,11 +271,16 @@ fn serve(
     if let Some(most) = max_connections.or(most) {
         builder = builder.max_connections(most);
     }
+    let mut asked: Vec<Address> = Vec::new();
     for text in &plan.addresses {
-        builder = builder.listen(text.parse().map_err(|e| format!("{text}: {e}"))?);
+        asked.push(text.parse().map_err(|e| format!("{text}: {e}"))?);
+    }
+    for address in &asked {
+        builder = builder.listen(address.clone());
     }
     let server = builder.start().map_err(|e| e.to_string())?;
-    let listened = Listened { by: plan.by, overruled: plan.overruled, ignored: settings.ignored.clone() };
+    let urls = urls(&asked, server.addresses());
+    let listened = Listened { by: plan.by, overruled: plan.overruled, ignored: settings.ignored.clone(), urls };
     Ok((server, listened))
 }
 

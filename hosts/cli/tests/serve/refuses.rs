@@ -48,7 +48,7 @@ fn in_copy(folder: &tempfile::TempDir) -> Command {
 #[test]
 fn what_is_not_there_or_no_application() {
     let Some(app) = takeover() else { return };
-    refuses(serve(Path::new("/nowhere/App.dll"), &[]), 1, &["/nowhere/App.dll", "No such file"]);
+    refuses(serve(Path::new("/nowhere/App.dll"), &[]), 1, &["no file /nowhere/App.dll"]);
     let empty = tempfile::tempdir().expect("a folder");
     let path = empty.path().display().to_string();
     refuses(serve(empty.path(), &[]), 1, &["no application in", &path, "dotnet publish"]);
@@ -84,9 +84,6 @@ fn what_is_no_web_application() {
     let mut no_host = serve(&app, &["--listen", "127.0.0.1:0"]);
     no_host.env("TAKEOVER_WAY", "none");
     refuses(no_host, 1, &["is no web application", "its Main returned 0"]);
-    let mut other_host = serve(&app, &["--listen", "127.0.0.1:0"]);
-    other_host.env("TAKEOVER_WAY", "worker");
-    refuses(other_host, 1, &["started a host without a web server"]);
 }
 
 #[test]
@@ -170,9 +167,9 @@ fn mistakes_in_the_file_and_on_the_command_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("polyhost.toml");
     for (text, parts) in [
-        ("[server]\nlsten = []\n", &["polyhost.toml", "line 2", "lsten", "listen"][..]),
+        ("[server]\nlsten = []\n", &["polyhost.toml:2:1: ", "lsten", "listen"][..]),
         ("[server]\nlisten = [\"127.0.0.1:99999\"]\n", &["127.0.0.1:99999"]),
-        ("[server\n", &["polyhost.toml", "line 1"]),
+        ("[server\n", &["polyhost.toml:1:"]),
     ] {
         fs::write(&file, text).expect("written");
         let mut command = serve(&app, &[]);

@@ -18,6 +18,8 @@ pub(crate) struct Published {
     pub(crate) assembly: PathBuf,
     /// The shared frameworks it runs on.
     pub(crate) frameworks: Vec<&'static str>,
+    /// The same with the versions it asks for, for messages.
+    pub(crate) wanted: String,
     /// Whether it brings its own runtime.
     self_contained: bool,
 }
@@ -43,7 +45,13 @@ impl Published {
         let self_contained = options.get("includedFrameworks").is_some();
         let list = if self_contained { &options["includedFrameworks"] } else { &options["frameworks"] };
         let named = list.as_array().into_iter().flatten().chain(options.get("framework"));
-        let named: Vec<&str> = named.filter_map(|framework| framework["name"].as_str()).collect();
+        let with_version = |framework: &Value| {
+            let name = framework["name"].as_str()?.to_owned();
+            Some((name, framework["version"].as_str().unwrap_or_default().to_owned()))
+        };
+        let named: Vec<(String, String)> = named.filter_map(with_version).collect();
+        let wanted: Vec<String> = named.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        let named: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         if !named.contains(&ASPNET) {
             let what = format!(
                 "is no web application: its {CONFIG} names {} and not {ASPNET}; build it with the SDK Microsoft.NET.Sdk.Web",
@@ -51,7 +59,7 @@ impl Published {
             );
             return Err(refused(&assembly, &what));
         }
-        let app = Published { assembly, frameworks: vec![CORE, ASPNET], self_contained };
+        let app = Published { assembly, frameworks: vec![CORE, ASPNET], wanted: wanted.join(", "), self_contained };
         if self_contained {
             app.check_self_contained()?;
         }
