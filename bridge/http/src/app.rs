@@ -58,6 +58,11 @@ impl<'a> Turn<'a> {
         self.claimed = self.claimed || self.inline.enter();
         self.claimed
     }
+
+    /// Whether that was granted.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.claimed
+    }
 }
 
 impl Drop for Turn<'_> {

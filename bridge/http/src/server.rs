@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -11,6 +12,7 @@ use crate::app::{ConnectionInfo, Endpoint, HttpApp, InlineLimit};
 use crate::h1::connection::Connection;
 use crate::limits::Limits;
 use crate::listen::{Accepted, Address, Listener};
+use crate::observe::Observer;
 use crate::transport::Transport;
 
 pub(crate) mod beat;
@@ -68,6 +70,7 @@ pub struct ServerBuilder {
     max_connections: Option<usize>,
     name: Option<String>,
     inline_threads: Option<usize>,
+    observer: Option<Arc<Observer>>,
 }
 
 impl ServerBuilder {
@@ -106,6 +109,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Has the server watched. Nobody watches it if not set.
+    #[must_use]
+    pub fn observe(mut self, observer: Arc<Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Binds the addresses and begins to serve, on the current tokio runtime.
     ///
     /// # Errors
@@ -119,7 +129,10 @@ impl ServerBuilder {
             listeners.extend(Listener::bind(address)?);
         }
         let inline = self.inline_threads.map_or_else(InlineLimit::of_this_runtime, InlineLimit::new);
-        let shared = Arc::new(Shared::new(self.app, self.limits, self.name, inline));
+        let shared = Arc::new(Shared::new(self.app, self.limits, self.name, inline, self.observer));
+        if let Some(observer) = &shared.observer {
+            observer.add(&shared);
+        }
         let addresses = listeners.iter().map(Listener::address).collect();
         let mut tasks = Tasks { beat: tokio::spawn(beat_on(shared.clone())), accept: Vec::new() };
         for listener in listeners {
@@ -141,6 +154,7 @@ impl Server {
             max_connections: None,
             name: Some("Polyhost".to_owned()),
             inline_threads: None,
+            observer: None,
         }
     }
 
@@ -216,6 +230,9 @@ fn connection<T: Transport>(
     secure: bool,
 ) -> Connection<T> {
     let (id, beat) = shared.connections.add();
+    if let Some(observer) = &shared.observer {
+        observer.metrics.accepted.fetch_add(1, Ordering::Relaxed);
+    }
     let info = Arc::new(ConnectionInfo::new(id, local, remote, secure));
     tracing::debug!(target: "polyhost::http", connection = id, ?remote, "connected");
     Connection::new(io, shared.clone(), info, beat)
@@ -246,6 +263,9 @@ async fn accept(listener: Listener, shared: Arc<Shared>, most: Option<usize>) {
         };
         if most.is_some_and(|most| shared.connections.count() >= most) {
             tracing::warn!(target: "polyhost::http", %address, "a connection is refused: as many as allowed are open");
+            if let Some(observer) = &shared.observer {
+                observer.metrics.turned_away.fetch_add(1, Ordering::Relaxed);
+            }
             continue;
         }
         match accepted {

@@ -74,6 +74,11 @@ impl Front {
         fill(&mut state.head)
     }
 
+    /// Looks at the head that was filled last.
+    pub(crate) fn see<R>(&self, see: impl FnOnce(&RequestHead) -> R) -> R {
+        see(&self.slot.lock().head)
+    }
+
     /// Begins the exchange whose head was filled; `see` looks at the head.
     pub fn begin<R>(
         &mut self,

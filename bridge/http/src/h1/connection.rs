@@ -23,10 +23,12 @@ use crate::transport::Transport;
 
 mod end;
 mod input;
+mod observe;
 mod output;
 mod pool;
 
 use input::{Body, Input};
+use observe::Observed;
 use output::{Encoder, Output};
 
 /// Responses of pipelined requests are gathered up to this size before they are written.
@@ -66,6 +68,8 @@ pub(crate) struct Connection<T: Transport> {
     timed_at: Option<u64>,
     date: HttpDate,
     date_seconds: u64,
+    /// Nothing, unless somebody watches.
+    observed: Option<Box<Observed>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +134,7 @@ impl<T: Transport> Connection<T> {
             timed_at: None,
             date: HttpDate::at(SystemTime::UNIX_EPOCH),
             date_seconds: 0,
+            observed: None,
         }
     }
 
@@ -197,6 +202,7 @@ impl<T: Transport> Connection<T> {
     /// Answers for the application, and ends.
     fn refuse(&mut self, refused: &BadRequest) -> Phase {
         tracing::debug!(target: "polyhost::http", connection = self.info.id(), "request refused: {refused}");
+        self.observe_refusal(refused);
         self.refresh_date();
         let server = Server { date: &self.date, name: self.shared.server_name() };
         self.output.put(|out| encode::refusal(out, refused, &server));
@@ -218,10 +224,15 @@ impl<T: Transport> Connection<T> {
             // What is here already is there for the first read.
             self.feed();
         }
+        self.observe_begin(id);
+        let entered = self.observed.as_ref().and_then(|observed| observed.enter());
         let mut turn = Turn::new(self.kept, &self.info, &self.shared.inline);
         self.shared.app.handle(id, &mut turn);
+        let inline = turn.is_inline();
         self.kept = turn.kept;
         drop(turn);
+        drop(entered);
+        self.observe_handed(inline);
         // The application may have answered before `handle` returned: then nobody needs to wake us.
         let drained = self.drain(None);
         self.after_drain(&drained).unwrap_or(Phase::Exchange)
@@ -273,6 +284,7 @@ impl<T: Transport> Connection<T> {
         if drained.expects {
             self.output.put(|out| out.extend_from_slice(CONTINUE));
         }
+        self.observe_drained();
         drained
     }
 
@@ -291,6 +303,7 @@ impl<T: Transport> Connection<T> {
                 return Some(self.cut());
             }
             // The client is told, by what the encoder wrote in place of the head; the application, by the abort.
+            self.observe_finish();
             self.front().abort_by_peer();
             return Some(Phase::Close { linger: true });
         }
@@ -303,6 +316,7 @@ impl<T: Transport> Connection<T> {
     /// After a complete response.
     fn finish(&mut self, drained: &Drained) -> Phase {
         self.pause_reading();
+        self.observe_finish();
         if self.body == Body::None && self.output.message.keep_alive && !drained.upgraded && !self.ended {
             self.beat.set_deadline(self.shared.clock.after(self.shared.limits.keep_alive_timeout));
             return Phase::Head;
@@ -329,6 +343,7 @@ impl<T: Transport> Connection<T> {
                 if self.timed_at.take().is_some() {
                     self.beat.clear_write_deadline();
                 }
+                self.observe_written();
                 Poll::Ready(result)
             }
             Poll::Pending => {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use crate::limits::DataRate;
+use crate::observe::Watch;
 
 /// How often the heart beats.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
@@ -82,6 +83,7 @@ pub(crate) struct Beat {
     /// Body bytes read in all.
     read: AtomicU64,
     slow: Mutex<Slow>,
+    pub(crate) watch: Watch,
 }
 
 /// What is touched only when a connection waits.
@@ -109,6 +111,7 @@ impl Beat {
             fired: AtomicU8::new(0),
             read: AtomicU64::new(0),
             slow: Mutex::default(),
+            watch: Watch::default(),
         }
     }
 

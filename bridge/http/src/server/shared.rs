@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::beat::{Beat, Clock, Fired};
 use crate::app::{HttpApp, InlineLimit};
 use crate::limits::Limits;
+use crate::observe::Observer;
 
 pub(crate) struct Shared {
     pub(crate) app: Arc<dyn HttpApp>,
@@ -18,16 +19,24 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
     pub(crate) inline: InlineLimit,
+    pub(crate) observer: Option<Arc<Observer>>,
     stopping: AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn new(app: Arc<dyn HttpApp>, limits: Limits, name: Option<String>, inline: InlineLimit) -> Self {
+    pub(crate) fn new(
+        app: Arc<dyn HttpApp>,
+        limits: Limits,
+        name: Option<String>,
+        inline: InlineLimit,
+        observer: Option<Arc<Observer>>,
+    ) -> Self {
         Shared {
             app,
             limits,
             name,
             inline,
+            observer,
             clock: Clock::new(),
             connections: Connections::default(),
             stopping: AtomicBool::new(false),
@@ -53,6 +62,9 @@ impl Shared {
         let before = self.clock.now();
         let now = self.clock.advance();
         self.connections.check(now, now - before);
+        if let Some(observer) = &self.observer {
+            observer.look(self);
+        }
     }
 }
 
@@ -103,6 +115,13 @@ impl Connections {
         let all: Vec<_> = self.list().values().cloned().collect();
         for beat in all {
             beat.fire(what);
+        }
+    }
+
+    /// Looks at every connection, under the list's lock.
+    pub(crate) fn each(&self, mut look: impl FnMut(u64, &Beat)) {
+        for (id, beat) in &*self.list() {
+            look(*id, beat);
         }
     }
 

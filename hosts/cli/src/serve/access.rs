@@ -1,6 +1,7 @@
 //! The forms of the access log.
 
 use clap::ValueEnum;
+use polyhost::http::log::LogFormat;
 use serde::Deserialize;
 
 /// How a line of the access log is written.
@@ -13,4 +14,14 @@ pub(crate) enum AccessLog {
     Combined,
     /// A JSON object a line, with the time in the stages.
     Json,
+}
+
+impl AccessLog {
+    pub(crate) fn format(self) -> LogFormat {
+        match self {
+            AccessLog::Common => LogFormat::Common,
+            AccessLog::Combined => LogFormat::Combined,
+            AccessLog::Json => LogFormat::Json,
+        }
+    }
 }

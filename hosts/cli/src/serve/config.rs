@@ -77,6 +77,12 @@ pub(crate) struct Log {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Admin {
     pub(crate) listen: Option<String>,
+    /// Requests that hold an I/O thread longer are told of.
+    #[serde(with = "humantime_option")]
+    pub(crate) slow_inline: Option<Duration>,
+    /// So are those without a response after this long elsewhere.
+    #[serde(with = "humantime_option")]
+    pub(crate) slow_request: Option<Duration>,
 }
 
 impl Config {
@@ -157,12 +163,13 @@ mod tests {
     fn reads_every_table() {
         let config = parse(
             "[app]\nargs = [\"--x\"]\nenvironment = { A = \"1\" }\nstart_timeout = \"5s\"\n[server]\nlisten = \
-             [\"127.0.0.1:8080\"]\ngrace = \"2s\"\n[limits]\nkeep_alive_timeout = \"1m\"\n[log]\naccess = \"json\"\n",
+             [\"127.0.0.1:8080\"]\ngrace = \"2s\"\n[limits]\nkeep_alive_timeout = \"1m\"\n[log]\naccess = \"json\"\n[admin]\nlisten = \"127.0.0.1:9090\"\nslow_request = \"3s\"\n",
         );
         let config = config.expect("it is good");
         assert_eq!(Some(Duration::from_secs(60)), config.limits.keep_alive_timeout);
         assert_eq!(Some(Duration::from_secs(2)), config.server.grace);
         assert_eq!(Some(AccessLog::Json), config.log.access);
+        assert_eq!(Some(Duration::from_secs(3)), config.admin.slow_request);
     }
 
     #[test]

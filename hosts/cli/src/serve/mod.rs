@@ -2,6 +2,8 @@
 
 mod access;
 mod config;
+mod events;
+mod operations;
 mod plan;
 
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use crate::failure::Failure;
 use crate::screen::{self, Paint};
 use access::AccessLog;
 use config::Config;
+use operations::Operations;
+use polyhost::http::Observer;
 
 /// How long requests may take to finish when the server is told to stop; what .NET's own host gives them.
 const GRACE: Duration = Duration::from_secs(30);
@@ -76,6 +80,8 @@ pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failur
     let begun = Instant::now();
     let config = Config::read(arguments.config.as_deref())?;
     let options = Options::of(arguments, config)?;
+    events::show();
+    let operations = Operations::start(&options)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = options.threads {
         builder.worker_threads(threads);
@@ -83,9 +89,11 @@ pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failur
     // .NET code may run on these threads, and wants the room it has elsewhere.
     builder.enable_all().thread_stack_size(4 << 20).thread_name("polyhost-io");
     let runtime = builder.build().map_err(|e| Failure::io("the I/O threads", e))?;
-    let served = Served::start(&runtime, options, begun)?;
-    served.announce(global);
-    let code = runtime.block_on(served.until_end());
+    let served = Served::start(&runtime, options, &operations, begun)?;
+    operations.ready(&served.app);
+    served.announce(global, &operations);
+    let code = runtime.block_on(served.until_end(&operations));
+    operations.finish();
     // Threads of the application may still be inside .NET; nobody waits for them.
     runtime.shutdown_background();
     code
@@ -102,7 +110,8 @@ struct Options {
     grace: Duration,
     access: Option<AccessLog>,
     admin: Option<Address>,
-    begun: Option<Instant>,
+    /// On the I/O thread, and elsewhere.
+    slow: (Option<Duration>, Option<Duration>),
 }
 
 impl Options {
@@ -130,7 +139,7 @@ impl Options {
             grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
             access: arguments.access_log.or(file.log.access),
             admin,
-            begun: None,
+            slow: (file.admin.slow_inline, file.admin.slow_request),
         })
     }
 }
@@ -160,7 +169,8 @@ struct Listened {
 }
 
 impl Served {
-    fn start(runtime: &Runtime, options: Options, begun: Instant) -> Result<Served, Failure> {
+    fn start(runtime: &Runtime, options: Options, operations: &Operations, begun: Instant) -> Result<Served, Failure> {
+        let observer = operations.observer();
         let Options { app, listen, limits, max_connections, grace, .. } = options;
         let started: Arc<Mutex<Option<(Server, Listened, Vec<Signal>)>>> = Arc::default();
         let (slot, handle) = (started.clone(), runtime.handle().clone());
@@ -169,7 +179,7 @@ impl Served {
             // After the handlers of .NET and of the application's host, which these go before; and before anybody is
             // told that it has started.
             let signals = signals().map_err(|e| format!("the signal handlers: {e}"))?;
-            let (server, listened) = serve(app, settings, &listen, &limits, max_connections)?;
+            let (server, listened) = serve(app, settings, &listen, &limits, max_connections, observer.clone())?;
             let urls = listened.urls.clone();
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, listened, signals));
             Ok(urls)
@@ -183,17 +193,21 @@ impl Served {
         Ok(Served { app, server, listened, signals, grace, took: begun.elapsed() })
     }
 
-    fn announce(&self, global: &Global) {
+    fn announce(&self, global: &Global, operations: &Operations) {
         let addresses: Vec<String> = self.server.addresses().iter().map(Address::to_string).collect();
+        let admin: Vec<String> = operations.addresses().iter().map(Address::to_string).collect();
         let took = self.took.as_secs_f64() * 1e3;
         if global.json {
-            let line = json!({ "listening": addresses, "by": self.listened.by, "start_ms": took, "pid": std::process::id(),
+            let line = json!({ "listening": addresses, "by": self.listened.by, "start_ms": took, "admin": admin, "pid": std::process::id(),
                 "overruled": self.listened.overruled, "ignored": self.listened.ignored });
             return screen::note(&line.to_string());
         }
         let paint = Paint::stderr();
         for address in &addresses {
             screen::note(&format!("{} {address} ({})", paint.good("listening on"), self.listened.by));
+        }
+        for address in &admin {
+            screen::note(&format!("health and metrics on {address}"));
         }
         let runtime = polyhost::clr::Clr::running().map(|info| format!(" on {} {}", info.name, info.version));
         screen::note(&format!(
@@ -209,7 +223,7 @@ impl Served {
     }
 
     /// Serves until a signal comes or the application ends.
-    async fn until_end(self) -> Result<ExitCode, Failure> {
+    async fn until_end(self, operations: &Operations) -> Result<ExitCode, Failure> {
         let mut signals = self.signals;
         let mut any_signal = async || {
             std::future::poll_fn(|cx| {
@@ -230,6 +244,7 @@ impl Served {
             }
             any_signal().await;
         };
+        operations.stopping();
         tokio::select! {
             outcome = finish(self.app, self.server, self.grace) => outcome,
             () = second => Ok(ExitCode::from(130)),
@@ -258,6 +273,7 @@ fn serve(
     (arguments, file): &(Vec<String>, Vec<String>),
     own_limits: &config::LimitsConfig,
     max_connections: Option<usize>,
+    observer: Option<Arc<Observer>>,
 ) -> Result<(Server, Listened), String> {
     let plan = plan::plan(arguments, file, settings)?;
     let mut limits = settings.limits.clone();
@@ -266,6 +282,9 @@ fn serve(
     let mut builder = Server::builder(app).limits(limits);
     if !settings.add_server_header {
         builder = builder.server_header(None);
+    }
+    if let Some(observer) = observer {
+        builder = builder.observe(observer);
     }
     let most = settings.max_connections.and_then(|most| usize::try_from(most).ok());
     if let Some(most) = max_connections.or(most) {

@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::config::{AspNetConfig, ServerSettings};
 use super::published::Published;
 use super::state::State;
+use super::stats::Stats;
 use crate::ffi::aspnet::Guest;
 use crate::runtime::Clr;
 
@@ -103,6 +104,13 @@ impl AspNetApp {
     /// How long its start took, .NET's included where it was the first.
     pub fn start_took(&self) -> Duration {
         self.running.start_took.get().copied().unwrap_or_default()
+    }
+
+    /// What .NET counts at the moment; `None` where this thread cannot enter it.
+    ///
+    /// Runs managed code, so it waits for a garbage collection that is under way.
+    pub fn stats(&self) -> Option<Stats> {
+        self.running.guest.stats()
     }
 
     /// Has the application stop (`IHostApplicationLifetime.StopApplication`) and waits until its `Main` is over, for

@@ -4,6 +4,8 @@ mod app;
 mod config;
 pub(crate) mod published;
 pub(crate) mod state;
+mod stats;
 
 pub use app::AspNetApp;
 pub use config::{AspNetConfig, Inline, ServerSettings};
+pub use stats::Stats;

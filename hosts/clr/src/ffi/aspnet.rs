@@ -22,6 +22,7 @@ use polyhost_http::{BodyError, ConnectionInfo, Data, Events, ExchangeId, Read, S
 
 use super::altstack;
 use super::block::Block;
+use crate::aspnet::Stats;
 use crate::aspnet::state::{Event, State};
 
 /// The entry of Polyhost.AspNetCore.
@@ -142,18 +143,17 @@ struct AppStart {
     settings: Slice,
 }
 
-/// What .NET counts, for metrics.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Stats {
+#[derive(Default)]
+struct RawStats {
     size: u32,
-    pub(crate) thread_pool_threads: u32,
-    pub(crate) gen0_collections: u64,
-    pub(crate) gen1_collections: u64,
-    pub(crate) gen2_collections: u64,
-    pub(crate) pause_nanoseconds: u64,
-    pub(crate) heap_bytes: u64,
-    pub(crate) thread_pool_queue: u64,
+    thread_pool_threads: u32,
+    gen0_collections: u64,
+    gen1_collections: u64,
+    gen2_collections: u64,
+    pause_nanoseconds: u64,
+    heap_bytes: u64,
+    thread_pool_queue: u64,
 }
 
 /// What C# calls. None of it blocks, and none unwinds.
@@ -213,7 +213,7 @@ pub(crate) struct HttpGuest {
     aborted: Option<unsafe extern "C" fn(u32, u32)>,
     release_context: Option<unsafe extern "C" fn(u32)>,
     stop: Option<unsafe extern "C" fn(u32) -> i32>,
-    stats: Option<unsafe extern "C" fn(*mut Stats) -> i32>,
+    stats: Option<unsafe extern "C" fn(*mut RawStats) -> i32>,
     rent_context: Option<unsafe extern "C" fn(u32, *const Connection) -> u32>,
 }
 
@@ -226,7 +226,7 @@ pub(crate) struct Guest {
     aborted: unsafe extern "C" fn(u32, u32),
     release_context: unsafe extern "C" fn(u32),
     stop: unsafe extern "C" fn(u32) -> i32,
-    stats: unsafe extern "C" fn(*mut Stats) -> i32,
+    stats: unsafe extern "C" fn(*mut RawStats) -> i32,
     rent_context: unsafe extern "C" fn(u32, *const Connection) -> u32,
 }
 
@@ -328,10 +328,16 @@ impl Guest {
     /// What .NET counts at the moment.
     pub(crate) fn stats(&self) -> Option<Stats> {
         altstack::ready().ok()?;
-        let mut stats = Stats { size: size_of::<Stats>() as u32, ..Stats::default() };
+        let mut stats = RawStats { size: size_of::<RawStats>() as u32, ..RawStats::default() };
         // SAFETY: writes to `stats`, which has the size it says.
         let status = unsafe { (self.stats)(&mut stats) };
-        (status == 0).then_some(stats)
+        (status == 0).then(|| Stats {
+            collections: [stats.gen0_collections, stats.gen1_collections, stats.gen2_collections],
+            pause: Duration::from_nanos(stats.pause_nanoseconds),
+            heap_bytes: stats.heap_bytes,
+            thread_pool_threads: stats.thread_pool_threads,
+            thread_pool_queue: stats.thread_pool_queue,
+        })
     }
 
     /// Hands a request to an application; it may have been answered when this returns.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::output::Discard;
 use super::{Connection, Phase, pool};
+use crate::log::Outcome;
 use crate::server::beat::Fired;
 use crate::transport::Transport;
 
@@ -73,6 +74,7 @@ impl<T: Transport> Connection<T> {
 
     /// The client is gone: tells the application.
     pub(super) fn lose(&mut self) -> Phase {
+        self.observe_loss(Outcome::Lost);
         self.front().abort_by_peer();
         self.io = None;
         Phase::Orphan
@@ -85,6 +87,7 @@ impl<T: Transport> Connection<T> {
             let _ = self.output.poll_flush(&mut io, &mut Context::from_waker(Waker::noop()));
             io.reset();
         }
+        self.observe_loss(Outcome::Cut);
         if let Some(front) = &mut self.front {
             front.abort_by_peer();
         }
@@ -111,6 +114,7 @@ impl<T: Transport> Connection<T> {
 impl<T: Transport> Drop for Connection<T> {
     fn drop(&mut self) {
         self.io = None;
+        self.observe_loss(if self.phase == Phase::Done { Outcome::Lost } else { Outcome::Cut });
         match self.front.take() {
             Some(front) => front.close_with(&self.shared.app, self.kept),
             None if self.kept != 0 => self.shared.app.connection_closed(self.kept),

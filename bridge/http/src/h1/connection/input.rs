@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 
+use super::observe::count_received;
 use super::{Connection, pool};
 use crate::exchange::{BodyError, Drained};
 use crate::h1::chunked::{Chunked, ChunkedDecoder};
@@ -142,6 +143,7 @@ impl<T: Transport> Connection<T> {
         let read = pin!(io.read_buf(&mut self.input)).poll(cx);
         if let Poll::Ready(Ok(n)) = read {
             self.last_read = n;
+            count_received(self.shared.observer.as_deref(), n);
         }
         if self.input.is_empty() && !matches!(read, Poll::Ready(Ok(1..))) {
             pool::give(&mut self.input);

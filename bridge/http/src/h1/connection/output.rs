@@ -49,13 +49,16 @@ pub(super) struct Message {
     body: Body,
     pub(super) started: bool,
     pub(super) keep_alive: bool,
+    pub(super) status: u16,
+    /// Bytes of the body so far, without framing.
+    pub(super) sent: u64,
     /// Why the response cannot be completed.
     pub(super) broken: Option<String>,
 }
 
 impl Default for Message {
     fn default() -> Self {
-        Message { body: Body::None, started: false, keep_alive: true, broken: None }
+        Message { body: Body::None, started: false, keep_alive: true, status: 0, sent: 0, broken: None }
     }
 }
 
@@ -244,6 +247,7 @@ impl Encoder<'_> {
         if len == 0 {
             return;
         }
+        self.output.message.sent += len;
         let chunked = matches!(self.output.message.body, Body::Chunked);
         if chunked {
             self.output.put(|out| encode::chunk_start(out, len as usize));
@@ -276,14 +280,16 @@ impl Sink for Encoder<'_> {
         };
         match self.output.put(|out| encode::response_head(out, request, &response, &self.server)) {
             Ok(framing) => {
+                let (body, keep_alive) = (framing.body, framing.keep_alive);
                 self.output.message =
-                    Message { body: framing.body, started: true, keep_alive: framing.keep_alive, broken: None };
+                    Message { body, started: true, keep_alive, status: head.status(), sent: 0, broken: None };
             }
             Err(error) => {
                 // Nothing of the response is written yet, so the client can still be told.
                 let refused = BadRequest::new(500, "the response has a head that cannot be written");
                 self.output.put(|out| encode::refusal(out, &refused, &self.server));
                 self.output.message.broken = Some(error.to_string());
+                self.output.message.status = refused.status;
             }
         }
     }
