@@ -141,7 +141,7 @@ async fn requests_that_fail_have_a_line_too() {
     it.check_metrics(&[
         r#"polyhost_http_requests_refused_total{code="400"} 1"#,
         r#"polyhost_http_requests_aborted_total{by="server"} 2"#,
-        r#"polyhost_http_requests_total{method="GET",code="5xx"} 2"#,
+        r#"polyhost_http_requests_total{method="GET",code="5xx"} 3"#,
         "polyhost_http_requests_in_flight 0",
     ]);
     let log = it.log().await;

@@ -284,7 +284,7 @@ impl<T: Transport> Connection<T> {
         if drained.expects {
             self.output.put(|out| out.extend_from_slice(CONTINUE));
         }
-        self.observe_drained();
+        self.observe_drained(waker.is_none());
         drained
     }
 

@@ -120,14 +120,14 @@ impl<T: Transport> Connection<T> {
         observer.tell(&method, &path, place, time, is_news);
     }
 
-    /// The application has sent something.
+    /// The application may have sent something; `at_once`: by the time it was handed over.
     #[inline]
-    pub(super) fn observe_drained(&mut self) {
+    pub(super) fn observe_drained(&mut self, at_once: bool) {
         let Some(marks) = self.observed.as_mut().and_then(|it| it.request.as_mut()) else { return };
         if marks.first.is_some() || !self.output.message.started {
             return;
         }
-        let first = marks.begun.elapsed();
+        let first = if at_once { marks.handle } else { marks.begun.elapsed() };
         marks.first = Some(first);
         let Some(observer) = &self.shared.observer else { return };
         if first.saturating_sub(marks.handle) > observer.limit(Place::Application) {
@@ -172,8 +172,8 @@ impl<T: Transport> Connection<T> {
         if self.observed.is_none() {
             return;
         }
+        self.note_written();
         self.note_end();
-        self.observe_written();
         let left = self.observed.as_mut().map(|it| std::mem::take(&mut it.unsent)).unwrap_or_default();
         let mut end = self.output.written() + self.output.pending();
         // The last one lost the most: what is not written of all of them is its loss first.
