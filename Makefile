@@ -9,7 +9,7 @@ PYTHON = .venv/bin/python
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: setup ## Runs one service in C#, Python, Lua and C, and prints what came back and what it cost
+demo: setup ## Runs one service in C#, Python, Lua and C, and serves an ASP.NET Core application
 	$(CARGO) run --release --package polyhost --features "$$($(SETUP) features)" --example middleware
 
 test: setup ## Runs every test

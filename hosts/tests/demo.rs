@@ -1,4 +1,5 @@
-//! The middleware of the demo: every language that is there does as Rust does, with good input and with bad.
+//! The middleware of the demo: every language that is there does as Rust does, with good input and with bad. And its
+//! ASP.NET Core application.
 
 #[path = "../examples/middleware/agreement.rs"]
 mod agreement;
@@ -11,6 +12,9 @@ mod languages;
 mod native;
 #[path = "../examples/middleware/requests.rs"]
 mod requests;
+#[cfg(feature = "aspnet")]
+#[path = "../examples/aspnet/shop.rs"]
+mod shop;
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -173,4 +177,39 @@ fn a_difference_is_found_and_named() {
     check(&text(""), &Reply { count: 1, ..Reply::default() }, Some("count: native 0"));
     check(&text(""), &Reply { path: "/".into(), ..Reply::default() }, Some("path"));
     check(&text(""), &Reply { status: 400, ..Reply::default() }, Some("status"));
+}
+
+/// In the process whose .NET the middleware's tests use, too.
+#[cfg(feature = "aspnet")]
+#[test]
+fn the_shop_answers_in_csharp_and_on_its_moved_route_in_rust() {
+    let dll = files::root().join("target/guests/Shop/Shop.dll");
+    let found = if dll.is_file() {
+        registry().runtime("clr").map_err(|error| error.to_string())
+    } else {
+        Err(format!("{} is not there; `make setup` builds it, or says why it can't", dll.display()))
+    };
+    let root = found.map(|runtime| runtime.info().location.clone().unwrap_or_default());
+    let skipped = match root {
+        Ok(root) if root.join("shared/Microsoft.AspNetCore.App").is_dir() => None,
+        Ok(root) => Some(format!("the .NET in {} has no ASP.NET Core", root.display())),
+        Err(reason) => Some(reason),
+    };
+    if let Some(reason) = skipped {
+        assert!(!languages::is_required("clr"), "{reason}, and POLYHOST_REQUIRE asks for it");
+        eprintln!("skipped: ASP.NET Core: {reason}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    let lines = runtime.block_on(async {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let shop = shop::Shop::open(&dll, address).await.expect("the application starts");
+        let address = shop.address().clone();
+        let tour = tokio::task::spawn_blocking(move || shop::tour(&address)).await.expect("nothing panics");
+        shop.close().await.expect("the application ends");
+        tour.expect("every answer has its status")
+    });
+    let by_rust: Vec<&String> = lines.iter().filter(|line| line.contains(" by Rust: ")).collect();
+    assert!(matches!(by_rust[..], [line] if line.contains("/coffees/espresso")), "{lines:#?}");
+    assert_eq!(lines.len() - 1, lines.iter().filter(|line| line.contains(" by C# on .NET ")).count(), "{lines:#?}");
 }

@@ -1,5 +1,6 @@
 //! One request middleware, as API gateways run it, in Rust, C, Lua, Python and C#: called through one trait with
-//! requests from a generator, compared reply by reply, and timed.
+//! requests from a generator, compared reply by reply, and timed. Then an ASP.NET Core application is served by the same
+//! process.
 //!
 //! `make demo` gets the runtimes and runs it; `-- --help` tells the options.
 
@@ -12,6 +13,10 @@ mod native;
 mod report;
 mod requests;
 mod run;
+mod served;
+#[cfg(feature = "aspnet")]
+#[path = "../aspnet/shop.rs"]
+mod shop;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,7 +28,8 @@ use report::Report;
 use run::Input;
 
 const HELP: &str = "\
-Calls one service in Rust, C, Lua, Python and C#, compares what they reply, and times them.
+Calls one service in Rust, C, Lua, Python and C#, compares what they reply, and times them. Then serves an ASP.NET Core
+application, with a route in Rust before it, and asks both.
 
 usage: middleware [--seed N] [--requests N] [--json]
 
@@ -72,6 +78,8 @@ fn demo(arguments: &Arguments) -> ExitCode {
     }
     eprintln!("demo: libraries that nobody here wrote, with the pages of this project");
     report.libraries = libraries::run(&registry);
+    eprintln!("demo: an ASP.NET Core application, served by this process");
+    report.served = Some(served::run(&registry));
     let text = if arguments.json {
         serde_json::to_string_pretty(&report).expect("a report is JSON") + "\n"
     } else {

@@ -19,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) languages: Vec<Row>,
     /// Libraries nobody here wrote.
     pub(crate) libraries: Vec<Line>,
+    /// The requests to an ASP.NET Core application, each with its answer.
+    pub(crate) served: Option<Outcome<Vec<String>>>,
 }
 
 /// A language.
@@ -92,13 +94,21 @@ impl Start {
 impl Report {
     /// Without rows.
     pub(crate) fn new(seed: u64, requests: usize) -> Self {
-        Report { seed, requests, clock_ns: measure::clock_ns(), languages: Vec::new(), libraries: Vec::new() }
+        Report {
+            seed,
+            requests,
+            clock_ns: measure::clock_ns(),
+            languages: Vec::new(),
+            libraries: Vec::new(),
+            served: None,
+        }
     }
 
     /// Whether something went wrong.
     pub(crate) fn failed(&self) -> bool {
         let languages = self.languages.iter().any(|row| matches!(row.outcome, Outcome::Failed(_)));
-        languages || self.libraries.iter().any(|line| matches!(line.outcome, Outcome::Failed(_)))
+        let served = matches!(self.served, Some(Outcome::Failed(_)));
+        served || languages || self.libraries.iter().any(|line| matches!(line.outcome, Outcome::Failed(_)))
     }
 }
 
@@ -118,9 +128,27 @@ impl fmt::Display for Report {
         for line in &self.libraries {
             line.outcome.write(f, line.library, |what| format!(" {what}"))?;
         }
-        writeln!(f, "\n{NOTE}A look at the clock, {} ns, is in p50 and p99.", self.clock_ns)
+        writeln!(f, "\n{NOTE}A look at the clock, {} ns, is in p50 and p99.", self.clock_ns)?;
+        match &self.served {
+            Some(Outcome::Ran(lines)) => {
+                writeln!(f, "\nASP.NET Core, served by this process, with one route in Rust on the same port")?;
+                lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+                writeln!(f, "\n{TRY}")
+            }
+            Some(other) => {
+                writeln!(f)?;
+                other.write(f, "ASP.NET Core", |_| String::new())
+            }
+            None => Ok(()),
+        }
     }
 }
+
+/// What to do with it by hand.
+const TRY: &str = "\
+Try it: cargo run --release -p polyhost-cli -- serve target/guests/Shop/Shop.dll --listen 127.0.0.1:8080
+        curl -i http://127.0.0.1:8080/coffees
+With the route in Rust: cargo run --release -p polyhost --features aspnet --example aspnet";
 
 /// What to know before anybody quotes a number.
 const NOTE: &str = "\

@@ -140,7 +140,7 @@ fn dotnet_program(project: &Project, arguments: &Arguments) -> Result<bool> {
 
 /// The features of `polyhost` that can be built here: pyo3 needs a Python at build time.
 fn features(project: &Project) -> &'static str {
-    if python::is_ready(project) { "full" } else { "clr,luajit,json" }
+    if python::is_ready(project) { "full" } else { "aspnet,clr,luajit,json" }
 }
 
 /// The arguments with which cargo takes everything that can be built here.
