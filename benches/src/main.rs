@@ -3,6 +3,7 @@
 mod alloc;
 mod contenders;
 mod floors;
+mod http;
 mod measure;
 mod report;
 mod start;
@@ -64,6 +65,14 @@ enum Command {
         /// The scheme of the runtime
         scheme: String,
     },
+    /// Serves on a free port, which it prints, until standard input ends
+    #[command(hide = true)]
+    ServeOne {
+        /// What to serve
+        what: http::What,
+        /// The published application
+        app: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -92,6 +101,10 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
         }
         Command::StartOne { scheme } => {
             println!("{}", start::once(&scheme)?.as_nanos());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::ServeOne { what, app } => {
+            http::serve(what, &app)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { suite: Suite::Targets, only, json, quick, seed } => run_targets(&only, json, quick, seed),

@@ -93,7 +93,7 @@ impl Check {
 }
 
 /// Why there is no number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Unmeasured {
     /// The runtime or its guest is not there.
     Skipped(String),

@@ -7,6 +7,7 @@ use polyhost::{CallContext, Function, Output, Registry, Result};
 use crate::alloc;
 use crate::contenders;
 use crate::floors;
+use crate::http::Http;
 use crate::measure::{Contender, Payloads, Plan, Rounds, call_echo, caller, no_echo, throughput};
 use crate::report::{Check, Unmeasured, show};
 use crate::start;
@@ -30,6 +31,13 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("callers.luajit", "calls a second of 8 callers against 1, both with 2 instances"),
     ("callers.cpython", "calls a second of 8 callers against 1"),
     ("callers.cpython.work", "calls a second of 8 callers against 1, with 10 µs of work a call"),
+    ("http.pool", "CPU of a keep-alive request against Kestrel, on .NET's thread pool"),
+    ("http.inline", "CPU of a keep-alive request, Kestrel's against inline dispatch"),
+    ("http.inline.user", "the same, in user code alone"),
+    ("http.pipelined", "CPU of a request of 16 pipelined, Kestrel's against inline dispatch"),
+    ("http.pipelined.floor", "µs of CPU of such a request above hyper's hello and a call with no HTTP"),
+    ("http.start", "from nothing to the first response against `dotnet App.dll`"),
+    ("http.body", "CPU of a body of 1 MiB each way against Kestrel, on .NET's thread pool"),
 ];
 
 const PAYLOAD: usize = 128;
@@ -40,12 +48,14 @@ pub(crate) struct Targets {
     registry: Registry,
     plan: Plan,
     random: fastrand::Rng,
+    http: Http,
 }
 
 impl Targets {
     /// A suite that has started nothing as yet.
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
-        Targets { registry: polyhost::registry(), plan, random: fastrand::Rng::with_seed(seed) }
+        let http = Http::new(is_quick(plan));
+        Targets { registry: polyhost::registry(), plan, random: fastrand::Rng::with_seed(seed), http }
     }
 
     /// Runs the checks whose names begin with `only`, and hands each to `done` when it is.
@@ -84,7 +94,7 @@ impl Targets {
             "callers.luajit" => (Target::AtLeast(1.0), self.callers("lua", 2, None)),
             "callers.cpython" => (Target::AtLeast(0.75), self.callers("py", 1, None)),
             "callers.cpython.work" => (Target::AtLeast(0.9), self.callers("py", 1, Some(10_000.0))),
-            other => unreachable!("{other} has a name and no check"),
+            http => self.http.check(http, &mut self.random),
         };
         match outcome {
             Ok((estimate, detail)) => Check::measured(name, what, target, estimate, detail),
@@ -102,7 +112,7 @@ impl Targets {
     }
 
     fn start(&mut self, scheme: &str) -> Outcome {
-        let times = if self.plan.rounds < Plan::STANDARD.rounds { 3 } else { 15 };
+        let times = if is_quick(self.plan) { 3 } else { 15 };
         self.need(scheme)?;
         let millis = start::in_processes(scheme, times).map_err(Unmeasured::Failed)?;
         Ok((Estimate::median_of(&millis, &mut self.random), format!("{times} processes")))
@@ -188,8 +198,12 @@ impl Targets {
     }
 }
 
+fn is_quick(plan: Plan) -> bool {
+    plan.rounds < Plan::STANDARD.rounds
+}
+
 /// The number with what stands behind it; or why there is none.
-type Outcome = std::result::Result<(Estimate, String), Unmeasured>;
+pub(crate) type Outcome = std::result::Result<(Estimate, String), Unmeasured>;
 
 fn floor_caller<'a>(mut floor: floors::Floor, random: &mut fastrand::Rng) -> Contender<'a> {
     let mut payloads = Payloads::new(PAYLOAD, random);

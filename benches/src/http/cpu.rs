@@ -1,0 +1,101 @@
+//! What a process has used of the processors, by the kernel's own account.
+
+use std::collections::HashMap;
+use std::fs;
+
+/// An account, to be compared with a later one.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Nanoseconds of each thread.
+    threads: HashMap<u32, u64>,
+    /// Ticks in user code and in the kernel.
+    ticks: (u64, u64),
+}
+
+/// Nanoseconds between two accounts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Used {
+    pub(crate) total: f64,
+    pub(crate) user: f64,
+}
+
+impl Account {
+    /// Reads the account of a process.
+    ///
+    /// # Errors
+    /// Where there is no such process, or no scheduler statistics of its threads.
+    pub(crate) fn of(pid: u32) -> Result<Account, String> {
+        let folder = format!("/proc/{pid}/task");
+        let failed = |e| format!("{folder}: {e}; is the server gone?");
+        let mut threads = HashMap::new();
+        for entry in fs::read_dir(&folder).map_err(failed)?.flatten() {
+            // A thread may end between the listing and the reading.
+            let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
+            let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+            let tid = entry.file_name().to_str().and_then(|tid| tid.parse().ok());
+            if let (Some(tid), Some(nanos)) = (tid, nanos) {
+                threads.insert(tid, nanos);
+            }
+        }
+        if threads.is_empty() {
+            return Err(format!("{folder}/*/schedstat: the kernel keeps no scheduler statistics"));
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(failed)?;
+        let ticks = ticks(&stat).ok_or_else(|| format!("/proc/{pid}/stat is not understood"))?;
+        Ok(Account { threads, ticks })
+    }
+
+    /// What was used from an earlier account to this one.
+    ///
+    /// The total is exact but for threads that have ended meanwhile. Its split into user and system is what the clock
+    /// tick of 4 ms or so has sampled.
+    pub(crate) fn since(&self, earlier: &Account) -> Used {
+        let of_thread = |(tid, nanos): (&u32, &u64)| nanos - earlier.threads.get(tid).unwrap_or(&0).min(nanos);
+        let total = self.threads.iter().map(of_thread).sum::<u64>() as f64;
+        let user = self.ticks.0.saturating_sub(earlier.ticks.0) as f64;
+        let system = self.ticks.1.saturating_sub(earlier.ticks.1) as f64;
+        Used { total, user: if user + system > 0.0 { total * user / (user + system) } else { 0.0 } }
+    }
+}
+
+/// Nanoseconds that this thread has used.
+///
+/// # Errors
+/// Where the kernel keeps no scheduler statistics.
+pub(crate) fn of_this_thread() -> std::io::Result<u64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    nanos.ok_or_else(|| std::io::Error::other("/proc/thread-self/schedstat is not understood"))
+}
+
+/// utime and stime of a line of `/proc/PID/stat`; see proc_pid_stat(5).
+fn ticks(stat: &str) -> Option<(u64, u64)> {
+    // The program's name may hold anything, brackets and spaces too.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_move_the_fields() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 12 34 0 0 20 0 1 0";
+        assert_eq!(Some((12, 34)), ticks(stat));
+    }
+
+    #[test]
+    fn threads_that_come_and_go_count_with_what_is_known() {
+        let account = |threads: &[(u32, u64)], ticks| Account { threads: threads.iter().copied().collect(), ticks };
+        let earlier = account(&[(1, 100), (2, 50)], (10, 10));
+        let later = account(&[(1, 300), (3, 40)], (13, 11));
+        assert_eq!(Used { total: 240.0, user: 180.0 }, later.since(&earlier));
+    }
+
+    #[test]
+    fn this_process_has_used_something() {
+        let account = Account::of(std::process::id()).expect("there are statistics");
+        assert!(account.since(&Account::default()).total > 0.0);
+    }
+}
