@@ -56,6 +56,9 @@ pub struct ResponseHead<'a> {
     pub status: u16,
     /// The length of the body, where the application states one.
     pub content_length: Option<u64>,
+    /// Bytes were to follow when the head was decided: without any, and without a length, the body is still framed as
+    /// one of unknown length.
+    pub open: bool,
     /// The reason phrase; empty for the usual one.
     pub reason: &'a [u8],
     /// The header lines without Content-Length, packed as [`packed`](crate::packed) tells.
@@ -88,10 +91,12 @@ impl SendFlags {
     pub const UPGRADE: Self = Self(8);
     /// The connection is cut.
     pub const ABORT: Self = Self(16);
+    /// The response ends here, incomplete: what was sent of it goes out, then the connection ends.
+    pub const FAIL: Self = Self(32);
 
     /// The flags of these bits; others are ignored.
     pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & (1 | 2 | 8 | 16))
+        Self(bits & (1 | 2 | 8 | 16 | 32))
     }
 
     /// Whether all of `other` is set.
@@ -142,6 +147,8 @@ pub enum BodyError {
     TooLarge,
     /// It breaks the rules of its framing.
     Malformed,
+    /// Its trailers are more, or longer, than the limits of headers.
+    TrailersTooLarge,
     /// It came more slowly than the limit.
     TimedOut,
     /// The client is gone.
@@ -153,6 +160,7 @@ impl fmt::Display for BodyError {
         f.write_str(match self {
             BodyError::TooLarge => "the request body is larger than the limit",
             BodyError::Malformed => "the request body is malformed",
+            BodyError::TrailersTooLarge => "the trailers of the request body are larger than the limit",
             BodyError::TimedOut => "the request body came too slowly",
             BodyError::Aborted => "the client closed the connection",
         })

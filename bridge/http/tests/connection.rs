@@ -179,9 +179,9 @@ async fn says_continue_when_the_application_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closes_when_a_client_that_expects_continue_got_none() {
-    let mut fixture = probe();
-    fixture.client.send("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").await;
+async fn closes_when_a_client_that_expects_continue_is_refused() {
+    let mut fixture = Fixture::new(app(|exchange| answer(exchange, 403, b"ignored")));
+    fixture.client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").await;
     let text = fixture.client.until("ignored").await;
     assert!(text.contains("Connection: close") && !text.contains("100 Continue"), "{text}");
 }

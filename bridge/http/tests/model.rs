@@ -81,6 +81,7 @@ struct Received {
 }
 
 impl Sink for Received {
+    fn fail(&mut self) {}
     fn informational(&mut self, _: &StoredHead) {}
     fn head(&mut self, _: &StoredHead, _: bool) {
         self.heads += 1;

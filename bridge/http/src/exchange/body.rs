@@ -114,11 +114,6 @@ impl RequestBody {
         (reads, expects)
     }
 
-    /// The client still waits for `100 Continue`.
-    pub(super) fn is_expected(&self) -> bool {
-        self.expects
-    }
-
     /// `true`: the application waits for this.
     pub(super) fn push(&mut self, bytes: Bytes, wire: u64) -> bool {
         if self.end != End::Open {
@@ -150,11 +145,21 @@ impl RequestBody {
         if self.end == End::Open || error == BodyError::Aborted {
             self.end = End::Failed(error);
         }
-        if error == BodyError::Aborted {
+        // Nothing that came before an error of the framing is to be acted on.
+        if matches!(error, BodyError::Aborted | BodyError::Malformed | BodyError::TrailersTooLarge) {
             self.queue.clear();
             self.queued = 0;
         }
         std::mem::take(&mut self.wanted)
+    }
+
+    /// The client still waits for `100 Continue`.
+    pub(super) fn is_expected(&self) -> bool {
+        self.expects
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.end == End::Failed(BodyError::TooLarge)
     }
 
     /// How many more bytes may come before the limit; none of a body that failed.

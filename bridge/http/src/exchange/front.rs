@@ -27,7 +27,7 @@ pub trait Sink {
     /// An informational head.
     fn informational(&mut self, head: &StoredHead);
     /// The head of the response. `close`: the connection ends with it, because the application asked for that, or
-    /// because the client still waits for `100 Continue` and may or may not send the body.
+    /// because of the request body: the client will not send it, or it is larger than the limit.
     fn head(&mut self, head: &StoredHead, close: bool);
     /// Bytes of the body, to be copied.
     fn copied(&mut self, bytes: &[u8]);
@@ -37,6 +37,8 @@ pub trait Sink {
     fn file(&mut self, range: FileRange);
     /// The end of the response, with its packed trailers.
     fn end(&mut self, trailers: &[u8]);
+    /// The end of a response that is incomplete, because the application has failed.
+    fn fail(&mut self);
 }
 
 /// How an exchange stands, as [`Front::drain`] found it.
@@ -47,7 +49,7 @@ pub struct Drained {
     pub some: bool,
     /// The application wants the connection cut.
     pub cut: bool,
-    /// The response is complete.
+    /// The response is complete, or has failed.
     pub ended: bool,
     /// The application is done.
     pub released: bool,
@@ -110,8 +112,7 @@ impl Front {
     pub fn drain(&mut self, sink: &mut impl Sink, waker: Option<&Waker>) -> Drained {
         let mut state = self.slot.lock();
         let cut = state.response.cut;
-        let close = state.close_requested || state.body.is_expected();
-        let some = !cut && state.response.drain(sink, close);
+        let some = !cut && state.response.drain(sink);
         let (reads, expects) = state.body.demand();
         let has_head = state.response.has_head();
         if let Some(waker) = waker {

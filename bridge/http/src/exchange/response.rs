@@ -24,8 +24,14 @@ pub(super) struct Response {
     unsent: u64,
     high: u64,
     trailers: Vec<u8>,
+    /// The connection ends with the response, as things stood when the head came.
+    pub(super) close: bool,
+    /// The head came while the client still waited for `100 Continue`.
+    pub(super) unasked: bool,
     pub(super) upgraded: bool,
     pub(super) ended: bool,
+    /// It has ended incomplete.
+    failed: bool,
     /// The front has been given the end.
     end_taken: bool,
     pub(super) cut: bool,
@@ -142,8 +148,8 @@ impl Response {
         }
         self.stage = Stage::Headless;
         (self.gathered_start, self.queued, self.unsent) = (0, 0, 0);
-        (self.upgraded, self.ended, self.end_taken) = (false, false, false);
-        (self.cut, self.waits) = (false, false);
+        (self.upgraded, self.ended, self.failed, self.end_taken) = (false, false, false, false);
+        (self.close, self.unasked, self.cut, self.waits) = (false, false, false, false);
     }
 
     pub(super) fn accept(
@@ -152,10 +158,12 @@ impl Response {
         part: Part<'_>,
         flags: SendFlags,
     ) -> Result<(), Misuse> {
-        let end = flags.contains(SendFlags::END);
+        let fail = flags.contains(SendFlags::FAIL);
+        let end = flags.contains(SendFlags::END) || fail;
         let len = part.len();
         if let Some(head) = head {
-            if !self.accept_head(&head, (end && self.trailers.is_empty()).then_some(len), flags)? {
+            let is_complete = end && !fail && self.trailers.is_empty() && (len > 0 || !head.open);
+            if !self.accept_head(&head, is_complete.then_some(len), flags)? {
                 return if len > 0 || end { Err("sent a body with an informational head") } else { Ok(()) };
             }
         } else if self.stage == Stage::Headless && (len > 0 || end) {
@@ -169,6 +177,7 @@ impl Response {
             self.push(part);
         }
         self.ended |= end;
+        self.failed |= fail;
         Ok(())
     }
 
@@ -204,10 +213,8 @@ impl Response {
         match part {
             Part::Bytes(Data::Copied(bytes)) if self.gathered.len() + bytes.len() <= GATHERED => {
                 self.gathered.extend_from_slice(bytes);
-                match self.chunks.back_mut() {
-                    Some(Chunk::Gathered(len)) => *len += bytes.len(),
-                    _ => self.chunks.push_back(Chunk::Gathered(bytes.len())),
-                }
+                // Each is a chunk of its own, as the application has flushed it: clients are known to rely on that.
+                self.chunks.push_back(Chunk::Gathered(bytes.len()));
             }
             Part::Bytes(Data::Copied(bytes)) => self.chunks.push_back(Chunk::Owned(Bytes::copy_from_slice(bytes))),
             Part::Bytes(Data::Owned(bytes)) => self.chunks.push_back(Chunk::Owned(bytes)),
@@ -261,14 +268,16 @@ impl Response {
     }
 
     /// Gives the sink all that waits. `true`: there was something.
-    pub(super) fn drain(&mut self, sink: &mut impl Sink, close: bool) -> bool {
+    pub(super) fn drain(&mut self, sink: &mut impl Sink) -> bool {
         let mut some = false;
         while let Some(head) = self.informational.pop_front() {
             sink.informational(&head);
             some = true;
         }
         if self.stage == Stage::Head {
-            sink.head(&self.head, close);
+            // Refused, the client keeps its body to itself; otherwise it sends it, late as it is (RFC 9110, 10.1.1).
+            let refused = self.unasked && self.head.status >= 300;
+            sink.head(&self.head, self.close || refused);
             self.stage = Stage::Body;
             some = true;
         }
@@ -288,7 +297,11 @@ impl Response {
         self.unsent += std::mem::take(&mut self.queued);
         if self.ended && !self.end_taken {
             self.end_taken = true;
-            sink.end(&self.trailers);
+            if self.failed {
+                sink.fail();
+            } else {
+                sink.end(&self.trailers);
+            }
             some = true;
         }
         some

@@ -120,6 +120,10 @@ impl Slot {
             state.response.cut();
         } else if !state.is_cut() {
             let upgraded = state.response.upgraded;
+            if !state.response.has_head() {
+                state.response.close = state.close_requested || state.body.is_too_large();
+                state.response.unasked = state.body.is_expected();
+            }
             match accept(&mut state.response) {
                 Ok(()) => sent = state.response.pressure(),
                 Err(misuse) => {

@@ -69,6 +69,11 @@ impl ChunkedDecoder {
         }
     }
 
+    /// Counts trailers together with the headers of the head, as Kestrel does.
+    pub(crate) fn after_headers(self, count: usize) -> Self {
+        Self { trailer_count: count, ..self }
+    }
+
     /// How many bytes were taken, with chunk framing but without trailers: what Kestrel holds against the largest body.
     pub fn wire_bytes(&self) -> u64 {
         self.wire_bytes

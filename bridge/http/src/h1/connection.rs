@@ -310,6 +310,10 @@ impl<T: Transport> Connection<T> {
         if drained.upgraded && self.body != Body::Raw && !self.ended {
             self.body = Body::Raw;
         }
+        if self.output.message.failed && self.output.message.is_until_close() && !drained.upgraded {
+            // An orderly end would make it look complete (RFC 9112, 8).
+            return Some(self.cut());
+        }
         (drained.ended && drained.released).then(|| self.finish(drained))
     }
 
@@ -317,6 +321,9 @@ impl<T: Transport> Connection<T> {
     fn finish(&mut self, drained: &Drained) -> Phase {
         self.pause_reading();
         self.observe_finish();
+        if self.output.message.failed {
+            return Phase::Close { linger: !self.ended };
+        }
         if self.body == Body::None && self.output.message.keep_alive && !drained.upgraded && !self.ended {
             self.beat.set_deadline(self.shared.clock.after(self.shared.limits.keep_alive_timeout));
             return Phase::Head;

@@ -42,6 +42,7 @@ struct Collected {
     bodiless: bool,
     trailers: Option<http::HeaderMap>,
     ended: bool,
+    failed: bool,
     broken: Option<BoxError>,
 }
 
@@ -94,6 +95,11 @@ impl Pump {
                 front.settle(self.response.bytes);
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if self.response.failed {
+            self.response.failed = false;
+            self.finish();
+            return Poll::Ready(Some(Err("the application failed within its response".into())));
         }
         if !self.response.ended && self.front.is_some() {
             return Poll::Pending;
@@ -261,6 +267,10 @@ impl Sink for Collected {
         if !trailers.is_empty() {
             self.trailers = unpack(trailers).ok();
         }
+    }
+
+    fn fail(&mut self) {
+        self.failed = true;
     }
 }
 

@@ -110,6 +110,9 @@ struct Request {
     connection: *const Connection,
 }
 
+/// A flag of a response head.
+const HEAD_OPEN: u16 = 1;
+
 const INLINE: u32 = 8;
 const TLS: u32 = 16;
 
@@ -508,7 +511,8 @@ unsafe fn head<'a>(head: *const ResponseHead) -> Option<polyhost_http::ResponseH
     let content_length = u64::try_from(head.content_length).ok();
     // SAFETY: as above.
     let (reason, headers) = unsafe { (head.reason.bytes(), head.headers.bytes()) };
-    Some(polyhost_http::ResponseHead { status: head.status, content_length, reason, headers })
+    let open = head.flags & HEAD_OPEN != 0;
+    Some(polyhost_http::ResponseHead { status: head.status, content_length, open, reason, headers })
 }
 
 const OWNED: u32 = 4;
@@ -591,6 +595,7 @@ unsafe extern "C" fn read(slot: usize, generation: u32, out: *mut Chunk) -> i32 
             Read::Failed(BodyError::TimedOut) => 5,
             Read::Failed(BodyError::Aborted) => 6,
             Read::Gone => READ_GONE,
+            Read::Failed(BodyError::TrailersTooLarge) => 8,
         }
     })
 }

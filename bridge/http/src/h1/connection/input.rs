@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use super::observe::count_received;
 use super::{Connection, pool};
 use crate::exchange::{BodyError, Drained};
+use crate::h1::BadRequest;
 use crate::h1::chunked::{Chunked, ChunkedDecoder};
 use crate::head::{Flags, RequestHead};
 use crate::limits::Limits;
@@ -45,7 +46,7 @@ impl Body {
     pub(super) fn of(head: &RequestHead, limits: &Limits) -> Self {
         let flags = head.flags();
         if flags.contains(Flags::CHUNKED) {
-            Body::Chunked(Box::new(ChunkedDecoder::new(limits)))
+            Body::Chunked(Box::new(ChunkedDecoder::new(limits).after_headers(head.header_count())))
         } else {
             match head.content_length() {
                 Some(length @ 1..) => Body::Length(length),
@@ -86,7 +87,7 @@ impl Body {
                     }
                     Err(error) => {
                         *self = Body::Broken;
-                        Piece::Wrong(error.to_string())
+                        Piece::Wrong(error)
                     }
                 };
                 (piece, wire)
@@ -100,7 +101,7 @@ pub(super) enum Piece {
     Data(Bytes),
     More,
     End(Bytes),
-    Wrong(String),
+    Wrong(BadRequest),
 }
 
 /// What a look at the input brought.
@@ -177,7 +178,10 @@ impl<T: Transport> Connection<T> {
                 Piece::End(trailers) => front.end_body(trailers),
                 Piece::Wrong(reason) => {
                     tracing::debug!(target: "polyhost::http", connection = self.info.id(), "bad request body: {reason}");
-                    front.fail_body(BodyError::Malformed);
+                    front.fail_body(match reason.status {
+                        431 => BodyError::TrailersTooLarge,
+                        _ => BodyError::Malformed,
+                    });
                 }
             }
         }

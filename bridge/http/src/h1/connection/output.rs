@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::pool;
 use crate::exchange::{FileRange, Sink, StoredHead};
 use crate::h1::BadRequest;
-use crate::h1::encode::{self, Body, CHUNK_END, Request, Response, Server};
+use crate::h1::encode::{self, Body, CHUNK_END, Framing, Request, Response, Server};
 use crate::head::Version;
 use crate::transport::Transport;
 
@@ -52,13 +52,22 @@ pub(super) struct Message {
     pub(super) status: u16,
     /// Bytes of the body so far, without framing.
     pub(super) sent: u64,
+    /// The application failed within it.
+    pub(super) failed: bool,
     /// Why the response cannot be completed.
     pub(super) broken: Option<String>,
 }
 
 impl Default for Message {
     fn default() -> Self {
-        Message { body: Body::None, started: false, keep_alive: true, status: 0, sent: 0, broken: None }
+        Message { body: Body::None, started: false, keep_alive: true, failed: false, status: 0, sent: 0, broken: None }
+    }
+}
+
+impl Message {
+    /// Whether the end of the connection is the end of the body.
+    pub(super) fn is_until_close(&self) -> bool {
+        self.body == Body::UntilClose
     }
 }
 
@@ -280,9 +289,9 @@ impl Sink for Encoder<'_> {
         };
         match self.output.put(|out| encode::response_head(out, request, &response, &self.server)) {
             Ok(framing) => {
-                let (body, keep_alive) = (framing.body, framing.keep_alive);
+                let Framing { body, keep_alive } = framing;
                 self.output.message =
-                    Message { body, started: true, keep_alive, status: head.status(), sent: 0, broken: None };
+                    Message { body, started: true, keep_alive, status: head.status(), ..Message::default() };
             }
             Err(error) => {
                 // Nothing of the response is written yet, so the client can still be told.
@@ -327,6 +336,11 @@ impl Sink for Encoder<'_> {
             _ => {}
         }
     }
+
+    fn fail(&mut self) {
+        self.output.message.failed = true;
+        self.output.message.keep_alive = false;
+    }
 }
 
 /// Takes what nobody reads any more.
@@ -339,4 +353,5 @@ impl Sink for Discard {
     fn owned(&mut self, _: Bytes) {}
     fn file(&mut self, _: FileRange) {}
     fn end(&mut self, _: &[u8]) {}
+    fn fail(&mut self) {}
 }
