@@ -191,6 +191,7 @@ internal enum BodyRead
     TimedOut = 5,
     Aborted = 6,
     Gone = 7,
+    TrailersTooLarge = 8,
 }
 
 internal enum AppEvent : uint

@@ -22,10 +22,12 @@ internal static class Messages
     internal const string ResponseCompleted = "Cannot write to the response body, the response has completed.";
     internal const string Upgraded = "Cannot write to response body after connection has been upgraded.";
     internal const string NotUpgradable = "Cannot upgrade a non-upgradable request. Check IHttpUpgradeFeature.IsUpgradableRequest to determine if a request can be upgraded.";
+    internal const string NotExtendedConnect = "Cannot accept a request that is not an extended CONNECT. Check IHttpExtendedConnectFeature.IsExtendedConnect.";
     internal const string UpgradedTwice = "IHttpUpgradeFeature.UpgradeAsync was already called and can only be called once per connection.";
     internal const string ContentLengthOn205 = "Non-zero Content-Length headers are not allowed on 205 responses.";
     internal const string ClientGone = "The client has disconnected";
     internal const string BodyTimedOut = "Reading the request body timed out due to data arriving too slowly. See MinRequestBodyDataRate.";
+    internal const string TrailersTooLarge = "Request trailers too many or too long.";
     internal const string BodyMalformed = "Malformed request: the request body is not in its declared encoding.";
     internal const string CompletedWithException = "The BodyPipe was completed with an exception.";
 
@@ -33,6 +35,9 @@ internal static class Messages
 
     internal static string HeaderNotAllowed(string name, int status) =>
         $"Setting the header {name} is not allowed on responses with status code {status}.";
+
+    internal static string NoStatus(int status) =>
+        $"{status} is not the status code of a response. 1xx codes come before one; 101 is sent by IHttpUpgradeFeature.UpgradeAsync.";
 
     internal static string BodyNotAllowed(int status) =>
         $"Writing to the response body is invalid for responses with status code {status}.";
@@ -48,6 +53,9 @@ internal static class Messages
 
     internal static string InvalidCharacter(char character) =>
         $"Invalid non-ASCII or control character in header: 0x{(ushort)character:X4}";
+
+    internal static string InvalidReason(char character) =>
+        $"Invalid control character in reason phrase: 0x{(ushort)character:X4}";
 
     internal static string InvalidContentLength(string? value) =>
         $"Invalid Content-Length: \"{value}\". Value must be a positive integral number.";

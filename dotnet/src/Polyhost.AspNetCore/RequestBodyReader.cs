@@ -21,6 +21,7 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
 
     /// <summary>Whether the application has seen all that is here, and wants more.</summary>
     private bool _isExamined;
+    private bool _isEmpty;
     private bool _isReading;
     private bool _isCanceled;
     private bool _isStopped;
@@ -40,6 +41,7 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
     {
         HasStarted = false;
         HasEnded = !hasBody;
+        _isEmpty = !hasBody;
         _consumed = 0;
         _isExamined = true;
         _isReading = false;
@@ -164,8 +166,13 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
         }
     }
 
+    /// <summary>Without a body nothing is ever waited for, so there is nothing to cancel.</summary>
     public override void CancelPendingRead()
     {
+        if (_isEmpty)
+        {
+            return;
+        }
         lock (_gate)
         {
             _isCanceled = true;
@@ -323,6 +330,8 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
         BodyRead.TooLarge => new BadHttpRequestException(
             Messages.BodyTooLarge(context.MaxRequestBodySize), StatusCodes.Status413PayloadTooLarge),
         BodyRead.Malformed => new BadHttpRequestException(Messages.BodyMalformed),
+        BodyRead.TrailersTooLarge => new BadHttpRequestException(
+            Messages.TrailersTooLarge, StatusCodes.Status431RequestHeaderFieldsTooLarge),
         BodyRead.TimedOut => new BadHttpRequestException(Messages.BodyTimedOut, StatusCodes.Status408RequestTimeout),
         BodyRead.Aborted => new ConnectionResetException(Messages.ClientGone),
         _ => Ended(),

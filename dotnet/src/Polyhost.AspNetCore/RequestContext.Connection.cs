@@ -138,6 +138,7 @@ internal abstract partial class RequestContext
     internal void Unbind()
     {
         CloseConnectionToken();
+        DropHostContext();
         _givenConnectionToken = null;
         _items = null;
         _persistent = null;

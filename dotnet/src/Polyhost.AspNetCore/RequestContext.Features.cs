@@ -79,15 +79,12 @@ internal abstract partial class RequestContext
         var given = _features[slot];
         if (given is null)
         {
-            return slot < Slot.FirstGiven ? Own(slot) : Rejection(slot);
+            return slot < Slot.FirstGiven ? Own(slot) : null;
         }
         return ReferenceEquals(given, s_removed) ? null : given;
     }
 
-    private RequestContext? Own(int slot) => slot != Slot.Upgrade || IsUpgradable ? this : null;
-
-    private RequestContext? Rejection(int slot) =>
-        slot == Slot.BadRequestException && _rejection is not null ? this : null;
+    private RequestContext? Own(int slot) => slot != Slot.Upgrade || _request.Version < 20 ? this : null;
 
     private void SetFeature(int slot, Type type, object? feature)
     {

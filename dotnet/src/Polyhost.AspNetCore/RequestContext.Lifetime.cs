@@ -63,6 +63,7 @@ internal abstract partial class RequestContext
         }
         while (Interlocked.CompareExchange(ref _life, seen | AbortedBit, seen) != seen);
         _reader.Wake();
+        _upgradedReader?.Wake();
         _writer.Wake();
         CancelTokens(generation);
     }

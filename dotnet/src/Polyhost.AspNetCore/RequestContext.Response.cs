@@ -50,10 +50,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
         set
         {
             ThrowIfStarted("ReasonPhrase");
-            if (value is not null)
-            {
-                AspNetCore.ResponseHeaders.ValidateValue(value);
-            }
+            ValidateReason(value);
             _reasonPhrase = value;
         }
     }
@@ -149,7 +146,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
         {
             return Native.Send(exchange, &head, data, length, flags);
         }
-        fixed (byte* reason = Encoding.Latin1.GetBytes(_reasonPhrase))
+        fixed (byte* reason = Encoding.ASCII.GetBytes(_reasonPhrase))
         {
             head.Reason = new Slice(reason, (nuint)_reasonPhrase.Length);
             return Native.Send(exchange, &head, data, length, flags);
@@ -163,7 +160,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
             return Native.SendFile(Exchange, null, path, offset, count, SendFlags.None);
         }
         var head = Head();
-        fixed (byte* reason = Encoding.Latin1.GetBytes(_reasonPhrase ?? ""))
+        fixed (byte* reason = Encoding.ASCII.GetBytes(_reasonPhrase ?? ""))
         {
             head.Reason = new Slice(reason, (nuint)(_reasonPhrase?.Length ?? 0));
             var sent = Native.SendFile(Exchange, &head, path, offset, count, SendFlags.None);
@@ -224,6 +221,10 @@ internal abstract partial class RequestContext : IHttpResponseFeature
     private void DecideBody()
     {
         var headers = _responseHeaders;
+        if (_statusCode is < 200 or > 999 && !(IsUpgraded && _statusCode == StatusCodes.Status101SwitchingProtocols))
+        {
+            throw new InvalidOperationException(Messages.NoStatus(_statusCode));
+        }
         var sendsBody = !IsHead && _statusCode is not (204 or 205 or 304);
         if (!sendsBody && headers.HasTransferEncoding)
         {
@@ -383,6 +384,18 @@ internal abstract partial class RequestContext : IHttpResponseFeature
             catch (Exception e)
             {
                 Server.Log.ApplicationError(this, e);
+            }
+        }
+    }
+
+    /// <summary>Refuses what could end the line. What is not ASCII is sent as a question mark.</summary>
+    private static void ValidateReason(string? reason)
+    {
+        foreach (var character in reason.AsSpan())
+        {
+            if (character is < ' ' and not '\t' or '\x7f')
+            {
+                throw new InvalidOperationException(Messages.InvalidReason(character));
             }
         }
     }

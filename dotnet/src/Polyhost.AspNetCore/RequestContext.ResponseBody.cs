@@ -36,9 +36,14 @@ internal abstract partial class RequestContext : IHttpResponseBodyFeature
             throw new ArgumentOutOfRangeException(nameof(count), count, $"{path} has {file.Length} bytes");
         }
         var length = count ?? file.Length - offset;
+        if (length == 0)
+        {
+            // Nothing is written, so the response does not start.
+            return;
+        }
         await StartResponse(length);
         ThrowIfNoBody((int)Math.Min(length, int.MaxValue));
-        if (IsAborted || length == 0 || !SendsBody)
+        if (IsAborted || !SendsBody)
         {
             await _writer.FlushAsync(cancellationToken);
             return;

@@ -127,6 +127,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         if (Generation == generation)
         {
             _reader.Wake();
+            _upgradedReader?.Wake();
         }
     }
 
@@ -152,6 +153,9 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     protected abstract Task ProcessAsync();
 
     protected abstract void DisposeHostContext(Exception? exception);
+
+    /// <summary>An HttpContext that the application has kept stays disposed of: the next client gets another.</summary>
+    protected abstract void DropHostContext();
 
     private void Run()
     {
@@ -207,7 +211,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         var last = SendFlags.Abort;
         try
         {
-            _reader.Stop();
+            StopReading();
             _writer.Stop();
             if (!IsAborted && LengthMismatch() is { } mismatch)
             {
@@ -229,7 +233,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         try
         {
             await FinishApplication();
-            _reader.Stop();
+            StopReading();
             _writer.Stop();
             last = PrepareEnd();
             if (_onCompleted?.Count > 0)
@@ -279,6 +283,12 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         }
     }
 
+    private void StopReading()
+    {
+        _reader.Stop();
+        _upgradedReader?.Stop();
+    }
+
     private void TryDisposeHostContext()
     {
         try
@@ -296,8 +306,9 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     {
         _inlineThread = 0;
         _application = Task.CompletedTask;
-        _reader.Stop();
+        StopReading();
         _reader.Reset();
+        _upgradedReader?.Reset();
         EndLifetime();
         var server = Server;
         var exchange = Exchange;

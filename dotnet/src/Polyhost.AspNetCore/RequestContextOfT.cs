@@ -24,4 +24,6 @@ internal sealed class RequestContext<TContext>(HostServer server, IHttpApplicati
         _context = default;
         application.DisposeContext(context, exception);
     }
+
+    protected override void DropHostContext() => ((IHostContextContainer<TContext>)this).HostContext = default;
 }

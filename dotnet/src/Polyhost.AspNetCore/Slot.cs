@@ -14,20 +14,18 @@ internal static class Slot
         typeof(IHttpRequestIdentifierFeature), typeof(IHttpRequestBodyDetectionFeature),
         typeof(IHttpBodyControlFeature), typeof(IHttpMaxRequestBodySizeFeature), typeof(IHttpRequestTrailersFeature),
         typeof(IEndpointFeature), typeof(IRouteValuesFeature), typeof(IPersistentStateFeature),
-        typeof(IHttpUpgradeFeature),
+        typeof(IHttpUpgradeFeature), typeof(IHttpExtendedConnectFeature), typeof(IBadRequestExceptionFeature),
         typeof(IConnectionIdFeature), typeof(IConnectionItemsFeature), typeof(IConnectionLifetimeFeature),
         typeof(IConnectionLifetimeNotificationFeature),
         typeof(IServiceProvidersFeature), typeof(IItemsFeature), typeof(IQueryFeature), typeof(IFormFeature),
         typeof(IHttpAuthenticationFeature), typeof(ISessionFeature), typeof(IRequestCookiesFeature),
         typeof(IResponseCookiesFeature), typeof(IHttpActivityFeature), typeof(IHttpMetricsTagsFeature),
-        typeof(IHttpResponseTrailersFeature), typeof(IBadRequestExceptionFeature), typeof(ITlsConnectionFeature),
+        typeof(IHttpResponseTrailersFeature), typeof(ITlsConnectionFeature),
         typeof(IHttpWebSocketFeature), typeof(IServerVariablesFeature),
     ];
 
-    /// <summary>Only there for a request that can be upgraded.</summary>
+    /// <summary>Only there where a protocol can be: not on HTTP/2.</summary>
     internal static readonly int Upgrade = Array.IndexOf(s_types, typeof(IHttpUpgradeFeature));
-
-    internal static readonly int BadRequestException = Array.IndexOf(s_types, typeof(IBadRequestExceptionFeature));
 
     /// <summary>Of the connection, not of the request: found, but not listed.</summary>
     internal static readonly int FirstOfConnection = Array.IndexOf(s_types, typeof(IConnectionIdFeature));

@@ -123,6 +123,7 @@ public sealed class BodyTests
     [Theory]
     [InlineData("TooLarge", 413)]
     [InlineData("Malformed", 400)]
+    [InlineData("TrailersTooLarge", 431)]
     [InlineData("TimedOut", 408)]
     public async Task ABadBodyIsABadRequest(string failure, int status) => await Fail(Enum.Parse<BodyRead>(failure), status);
 
@@ -244,6 +245,20 @@ public sealed class BodyTests
     }
 
     [Fact]
+    public async Task ThereIsNoReadToCancelWithoutABody()
+    {
+        await using var app = await App.Run(async context =>
+        {
+            context.Request.BodyReader.CancelPendingRead();
+            var result = await context.Request.BodyReader.ReadAsync();
+            Assert.False(result.IsCanceled);
+            Assert.True(result.IsCompleted);
+        });
+        using var connection = app.Connect();
+        Assert.Equal(200, connection.Get("/").Status);
+    }
+
+    [Fact]
     public async Task AnUpgradedConnectionIsBytesBothWays()
     {
         Exception? thrown = null;
@@ -254,6 +269,7 @@ public sealed class BodyTests
             Assert.Equal(0, await context.Request.Body.ReadAsync(new byte[1], CancellationToken.None));
             var stream = await upgrade.UpgradeAsync();
             thrown = await Record.ExceptionAsync(() => context.Response.WriteAsync("x", CancellationToken.None));
+            Assert.Equal(0, await context.Request.Body.ReadAsync(new byte[1], CancellationToken.None));
             var buffer = new byte[100];
             for (int read; (read = await stream.ReadAsync(buffer, CancellationToken.None)) > 0;)
             {

@@ -109,9 +109,11 @@ public sealed class RequestTests
                     typeof(IHttpRequestTrailersFeature), typeof(IEndpointFeature), typeof(IRouteValuesFeature),
                     typeof(IPersistentStateFeature), typeof(IConnectionIdFeature), typeof(IConnectionItemsFeature),
                     typeof(IConnectionLifetimeFeature), typeof(IConnectionLifetimeNotificationFeature),
+                    typeof(IHttpUpgradeFeature), typeof(IHttpExtendedConnectFeature),
+                    typeof(IBadRequestExceptionFeature),
                 ];
                 Assert.All(there, type => Assert.NotNull(context.Features[type]));
-                Assert.Null(context.Features.Get<IHttpUpgradeFeature>());
+                Assert.False(context.Features.Get<IHttpUpgradeFeature>()!.IsUpgradableRequest);
                 Assert.Null(context.Features.Get<IHttpResponseTrailersFeature>());
                 Assert.False(context.Features.Get<IHttpRequestBodyDetectionFeature>()!.CanHaveBody);
                 Assert.DoesNotContain(context.Features, pair => pair.Key == typeof(IConnectionIdFeature));

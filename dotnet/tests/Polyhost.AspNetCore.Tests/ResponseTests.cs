@@ -189,6 +189,24 @@ public sealed class ResponseTests
         Assert.Equal("", answer.Body);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(99)]
+    [InlineData(100)]
+    [InlineData(101)]
+    [InlineData(103)]
+    [InlineData(1000)]
+    public async Task WhatIsNoStatusOfAResponseIsAnError(int status)
+    {
+        await using var app = await App.Run(context =>
+        {
+            context.Response.StatusCode = status;
+            return Task.CompletedTask;
+        });
+        using var connection = app.Connect();
+        Assert.Equal(500, connection.Get("/").Status);
+    }
+
     [Fact]
     public async Task ABodyWhereNoneMayBeIsRefused()
     {

@@ -32,6 +32,25 @@ public sealed class ServerTests
     }
 
     [Fact]
+    public async Task AContextThatIsKeptIsNotTheNextClients()
+    {
+        HttpContext? kept = null;
+        await using var app = await App.Run(context =>
+        {
+            kept ??= context;
+            return Task.CompletedTask;
+        });
+        using (var connection = app.Connect())
+        {
+            connection.Get("/first");
+        }
+        using var next = app.Connect();
+        next.Get("/second");
+        Assert.Throws<ObjectDisposedException>(() => kept!.Request.Path);
+        Assert.NotNull(kept);
+    }
+
+    [Fact]
     public async Task StopWaitsForWhatRuns()
     {
         var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
