@@ -1,6 +1,7 @@
 // An ordinary application that exercises what a server promises its applications. The differential tests
 // (hosts/tests/http.rs) run it under two servers and compare what comes back, so every answer is the same at each run.
 
+using System.Diagnostics;
 using HttpContract;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -11,6 +12,14 @@ if (Environment.GetEnvironmentVariable("HTTP_CONTRACT_LIMITS") == "tight")
 {
     builder.WebHost.ConfigureKestrel(Tighten);
 }
+
+// Without one, and without a logger, ASP.NET Core makes no Activity of a request.
+using var listener = new ActivityListener
+{
+    ShouldListenTo = source => source.Name == "Microsoft.AspNetCore",
+    Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.PropagationData,
+};
+ActivitySource.AddActivityListener(listener);
 
 builder.Services.AddSignalR();
 var app = builder.Build();

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -11,6 +12,8 @@ internal static class Requests
         app.MapFallback("{**path}", Echo);
         app.Map("/routed/{name}/{*rest}", (string name, string? rest, HttpContext context) =>
             context.Say($"name {Text.Escape(name)}\nrest {Text.Escape(rest)}\n"));
+        app.MapGet("/trace", (HttpContext context) => context.Say(
+            $"{Activity.Current?.TraceId} {Activity.Current?.ParentSpanId} {context.TraceIdentifier}"));
         app.MapGet("/query", (HttpContext context) =>
             context.Say(Pairs(context.Request.Query.Select(it => (it.Key, it.Value.ToArray())))));
         app.MapGet("/cookies", (HttpContext context) =>
