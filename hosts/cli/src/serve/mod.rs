@@ -119,6 +119,7 @@ impl Options {
         let path = arguments.app.clone().or(file.app.path);
         let path = path.ok_or_else(|| Failure::Usage("no application: name its .dll or folder".to_owned()))?;
         let mut app = AspNetConfig::new(path);
+        app.own_signals = true;
         app.arguments = if arguments.arguments.is_empty() { file.app.args } else { arguments.arguments.clone() };
         app.environment = file.app.environment.into_iter().collect();
         app.inline.paths = if arguments.inline.is_empty() { file.dispatch.inline } else { arguments.inline.clone() };
@@ -176,8 +177,7 @@ impl Served {
         let (slot, handle) = (started.clone(), runtime.handle().clone());
         let app = app.on_listen(move |app, settings| {
             let _inside = handle.enter();
-            // After the handlers of .NET and of the application's host, which these go before; and before anybody is
-            // told that it has started.
+            // Before anybody is told that it has started.
             let signals = signals().map_err(|e| format!("the signal handlers: {e}"))?;
             let (server, listened) = serve(app, settings, &listen, &limits, max_connections, observer.clone())?;
             let urls = listened.urls.clone();

@@ -31,7 +31,7 @@ fn drains(way: &str, signal: i32) {
     let (mut stream, _) = begun(&running, "/until-stopping");
     running.signal(signal);
     let mut rest = String::new();
-    stream.read_to_string(&mut rest).expect("it is ended politely");
+    stream.read_to_string(&mut rest).expect("readable");
     assert!(rest.contains("ended") && rest.ends_with("0\r\n\r\n"), "{rest}");
     let (status, said) = running.end();
     assert_eq!(Some(0), status.code(), "{status}:\n{said}");

@@ -27,6 +27,10 @@ pub struct AspNetConfig {
     /// Whether what .NET code writes to the console goes to this process's own, as under `dotnet`; it goes to the log
     /// otherwise. Counts where this is what starts .NET. On by default.
     pub inherit_console: bool,
+    /// Whether SIGINT, SIGQUIT and SIGTERM are the host's alone: as the server starts, before
+    /// [`AspNetConfig::on_listen`]'s function is called, handlers that .NET's console or the application have installed
+    /// for them are removed. That function is then the place to install the host's. Off by default.
+    pub own_signals: bool,
     /// How long it may take from here to its server's start. Two minutes by default.
     pub start_timeout: Duration,
     /// Which requests run on the thread that reads the connection.
@@ -46,6 +50,7 @@ impl AspNetConfig {
             environment: Vec::new(),
             clr: ClrConfig::default(),
             inherit_console: true,
+            own_signals: false,
             start_timeout: Duration::from_secs(120),
             inline: Inline::default(),
             listen: None,

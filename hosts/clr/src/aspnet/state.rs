@@ -7,6 +7,7 @@ use polyhost_bridge::{Error, ErrorKind, Result};
 
 use super::app::{AspNetApp, Running};
 use super::config::{AspNetConfig, ServerSettings};
+use crate::ffi::signals;
 
 /// Something an application says of itself; see `AppEventKind` in C#.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,9 @@ impl State {
     /// What the application gets as the reason why it can't.
     pub(crate) fn listen(&self, text: &str) -> Result<Vec<String>, String> {
         let settings = ServerSettings::parse(text)?;
+        if self.config.own_signals {
+            signals::take_back();
+        }
         let addresses = match &self.config.listen {
             Some(listen) => {
                 let running = self.running.get().and_then(Weak::upgrade);

@@ -7,7 +7,7 @@ pub(crate) mod aspnet;
 mod block;
 pub(crate) mod guest;
 pub(crate) mod hostfxr;
-mod signals;
+pub(crate) mod signals;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 compile_error!(

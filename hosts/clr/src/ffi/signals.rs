@@ -37,6 +37,16 @@ impl Handlers {
     }
 }
 
+/// Puts the default actions of [`TO_END`] back, whoever has taken them: .NET's console and an application's host do, on
+/// threads of their own. See [`TO_END`] for what their handlers would do below one of the host's.
+#[cfg(feature = "aspnet")]
+pub(crate) fn take_back() {
+    for signal in TO_END {
+        // SAFETY: sets the default action, which has no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 fn is_handler(action: &libc::sigaction) -> bool {
     !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
 }
