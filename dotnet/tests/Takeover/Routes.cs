@@ -65,7 +65,7 @@ internal static class Routes
             ["setup base"] = AppDomain.CurrentDomain.SetupInformation.ApplicationBase,
             ["entry assembly"] = entry?.FullName,
             ["entry location"] = entry?.Location,
-            ["is default context"] = entry is not null && AssemblyLoadContext.GetLoadContext(entry) == AssemblyLoadContext.Default,
+            ["is default context"] = AssemblyLoadContext.GetLoadContext(typeof(Routes).Assembly) == AssemblyLoadContext.Default,
             ["by name"] = Type.GetType("Takeover.Routes, Takeover") == typeof(Routes),
             ["command line"] = Environment.GetCommandLineArgs(),
             ["current directory"] = Environment.CurrentDirectory,
