@@ -41,8 +41,14 @@ const FLOOR_REQUESTS: u32 = 50_000;
 /// # Errors
 /// Where it can't start.
 pub(crate) fn run(what: What, app: &Path) -> Result<()> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if what == What::Inline {
+        // One is always kept out of application code. With one for each processor, requests would be refused to run
+        // inline while a processor has nothing better to do.
+        builder.worker_threads(std::thread::available_parallelism()?.get() + 1);
+    }
     // .NET code may run on these threads, and wants the room it has elsewhere.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(4 << 20).build()?;
+    let runtime = builder.enable_all().thread_stack_size(4 << 20).build()?;
     let _inside = runtime.enter();
     if what == What::Hello {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
