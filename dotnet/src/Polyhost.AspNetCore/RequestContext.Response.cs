@@ -109,7 +109,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
         var total = _written + count;
         if (_responseHeaders.ContentLength is { } length && total > length && !_responseHeaders.HasTransferEncoding)
         {
-            Native.RequestClose(Exchange);
+            CloseUnlessStarted();
             throw new InvalidOperationException(Messages.TooMany(total, length));
         }
         _written = total;
@@ -263,7 +263,7 @@ internal abstract partial class RequestContext : IHttpResponseFeature
         }
         if (_written > 0)
         {
-            Native.RequestClose(Exchange);
+            CloseUnlessStarted();
         }
         return new InvalidOperationException(Messages.TooFew(_written, length));
     }
@@ -341,8 +341,18 @@ internal abstract partial class RequestContext : IHttpResponseFeature
     {
         Server.Log.BadRequest(this, error);
         _rejection = error;
-        Native.RequestClose(Exchange);
+        CloseUnlessStarted();
         ReportError(error);
+    }
+
+    /// <summary>A response that has started says nothing of this, even where its head is not handed over yet; as it has
+    /// failed, the connection ends with it.</summary>
+    private void CloseUnlessStarted()
+    {
+        if (!HasStarted)
+        {
+            Native.RequestClose(Exchange);
+        }
     }
 
     private void ReportError(Exception error)

@@ -85,7 +85,7 @@ internal sealed unsafe partial class ResponseBodyWriter
         ValueTask<FlushResult> result;
         lock (_gate)
         {
-            if (UnflushedBytes > 0)
+            if (UnsentBytes > 0)
             {
                 HandOver(context.Exchange, SendFlags.None);
             }
@@ -144,7 +144,7 @@ internal sealed unsafe partial class ResponseBodyWriter
         ValueTask<FlushResult> result;
         lock (_gate)
         {
-            if (UnflushedBytes > 0)
+            if (UnsentBytes > 0)
             {
                 HandOver(context.Exchange, SendFlags.None);
             }

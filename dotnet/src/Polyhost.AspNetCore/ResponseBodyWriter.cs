@@ -42,7 +42,10 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
 
     public override bool CanGetUnflushedBytes => true;
 
-    public override long UnflushedBytes
+    /// <summary>A flush that was put off is one to the application.</summary>
+    public override long UnflushedBytes => UnsentBytes - (_isDeferred ? _deferredLength - _ownSent : 0);
+
+    private long UnsentBytes
     {
         get
         {
