@@ -193,7 +193,7 @@ impl Observer {
         match place {
             Place::IoThread => tracing::warn!(
                 target: "polyhost::http", method, path, milliseconds,
-                "a request holds the thread that serves connections: do not run it inline"
+                "a request holds the thread that serves connections: it runs inline, or is slow to hand over"
             ),
             _ => tracing::warn!(target: "polyhost::http", method, path, milliseconds, "a request has no response yet"),
         }
