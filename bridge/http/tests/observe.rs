@@ -4,7 +4,7 @@ mod support;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use polyhost_http::admin::Admin;
@@ -53,6 +53,7 @@ impl Watched {
     }
 
     fn with(app: Arc<dyn HttpApp>, format: LogFormat, config: ObserverConfig) -> Self {
+        notes();
         let lines = Text::default();
         let access = Some(AccessLog::start(format, lines.clone()).unwrap());
         let observer = Arc::new(Observer::new(ObserverConfig { access, ..config }));
@@ -240,6 +241,7 @@ async fn slow_requests_are_listed() {
 
 #[tokio::test]
 async fn admin_pages_tell() {
+    notes();
     let observer = Arc::new(Observer::new(ObserverConfig::default()));
     let ready = Arc::new(Mutex::new(Err("starting")));
     let asked = ready.clone();
@@ -264,12 +266,29 @@ async fn admin_pages_tell() {
     check("GET /", "404", "/requests\n").await;
 }
 
-/// A subscriber that writes down spans and warnings.
-struct Notes(Text);
+/// A subscriber that writes down spans and warnings, for the test of each thread.
+///
+/// One for the process, set before any test does something: tracing keeps what a subscriber of one thread wants for all.
+struct Notes;
+
+thread_local! {
+    static NOTES: Text = Text::default();
+}
+
+/// What is written down on this thread from now on.
+fn notes() -> Text {
+    static SET: Once = Once::new();
+    SET.call_once(|| tracing::subscriber::set_global_default(Notes).unwrap());
+    NOTES.with(|notes| {
+        // An earlier test may have run on this thread.
+        notes.0.lock().unwrap().clear();
+        notes.clone()
+    })
+}
 
 impl Notes {
     fn add(&self, what: fmt::Arguments<'_>) {
-        writeln!(&mut self.0.clone(), "{what}").unwrap();
+        NOTES.with(|notes| writeln!(&mut notes.clone(), "{what}").unwrap());
     }
 }
 
@@ -325,8 +344,7 @@ impl tracing::Subscriber for Notes {
 
 #[tokio::test]
 async fn a_request_is_a_span() {
-    let notes = Text::default();
-    let _guard = tracing::subscriber::set_default(Notes(notes.clone()));
+    let notes = notes();
     let server = Server::builder(Arc::new(Probe::default())).start().unwrap();
     let mut client = connect(&server, 64 * 1024);
     client.send(format!("GET /hello?q HTTP/1.1\r\nHost: a\r\n{TRACE}\r\n")).await;
@@ -338,8 +356,7 @@ async fn a_request_is_a_span() {
 
 #[tokio::test]
 async fn a_slow_kind_of_request_is_warned_of_once() {
-    let notes = Text::default();
-    let _guard = tracing::subscriber::set_default(Notes(notes.clone()));
+    let notes = notes();
     let config = ObserverConfig { slow_inline: Duration::ZERO, ..Default::default() };
     let app = App(|exchange, _: &mut Turn<'_>| answer(exchange, 200, b"hello"));
     let mut it = Watched::with(Arc::new(app), LogFormat::Json, config);
@@ -355,8 +372,7 @@ async fn a_slow_kind_of_request_is_warned_of_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_heartbeat_warns_of_a_request_that_goes_on() {
-    let notes = Text::default();
-    let _guard = tracing::subscriber::set_default(Notes(notes.clone()));
+    let notes = notes();
     let config = ObserverConfig { slow_request: Duration::ZERO, ..Default::default() };
     let app = Arc::new(Places::default());
     let mut it = Watched::with(app.clone(), LogFormat::Json, config);
