@@ -141,8 +141,7 @@ fn two_applications() {
     );
     let root = env(&apps[1])["content root"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
     assert_eq!(folder("Takeover").display().to_string(), root);
-    assert_eq!(404, asked(&apps[2], "/env").0);
-    assert_eq!(404, asked(&apps[2], "/static.txt").0);
+    assert_ne!("static\n", asked(&apps[2], "/static.txt").1);
     assert_eq!((200, "static\n".to_owned()), asked(&apps[1], "/static.txt"));
     stop(&apps[0]);
     assert_eq!("2", asked(&apps[1], "/count").1);
