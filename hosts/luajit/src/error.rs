@@ -111,7 +111,7 @@ fn explained(cx: &CallContext, memory_limit: usize, raised: Raised) -> Error {
 
 /// What a module's text failed with while it was loaded.
 #[cold]
-pub(crate) fn in_load(file: &str, cx: &CallContext, memory_limit: usize, mut raised: Box<Raised>) -> Error {
+pub(crate) fn in_load(file: &str, cx: &CallContext, memory_limit: usize, mut raised: Raised) -> Error {
     if raised.guest.frames.is_empty() {
         // A syntax error has no frames; its place is in the message.
         if let Some((line, message)) = syntax_error(&raised.guest.message) {
@@ -120,7 +120,7 @@ pub(crate) fn in_load(file: &str, cx: &CallContext, memory_limit: usize, mut rai
             raised.guest.type_name = SYNTAX_ERROR.into();
         }
     }
-    let error = explained(cx, memory_limit, *raised);
+    let error = explained(cx, memory_limit, raised);
     if error.kind() != ErrorKind::Guest {
         return error;
     }

@@ -78,7 +78,7 @@ fn open(host: &Arc<Host>, script: &Script, cx: &CallContext) -> Result<(Box<Vm>,
     let vm = Vm::open(host.clone())?;
     let exports = vm
         .load(cx, &script.text, &script.chunk_name())
-        .map_err(|raised| error::in_load(&script.name, cx, limit, raised).with("module", &host.name))?
+        .map_err(|raised| error::in_load(&script.name, cx, limit, *raised).with("module", &host.name))?
         .exports;
     Ok((vm, exports))
 }

@@ -84,7 +84,7 @@ impl Servers {
 /// Whether a server that is missing is a failure.
 pub(crate) fn is_required() -> bool {
     let list = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
-    list.split(',').any(|name| name.trim() == "aspnet")
+    list.split(',').any(|name| name.trim() == "clr")
 }
 
 /// `dotnet App.dll`, with the application's own server.

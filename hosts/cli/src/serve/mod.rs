@@ -169,11 +169,14 @@ struct Listened {
     urls: Vec<String>,
 }
 
+/// What there is from the moment on that the application asks for its server.
+type Serving = (Server, Listened, Vec<Signal>);
+
 impl Served {
     fn start(runtime: &Runtime, options: Options, operations: &Operations, begun: Instant) -> Result<Served, Failure> {
         let observer = operations.observer();
         let Options { app, listen, limits, max_connections, grace, .. } = options;
-        let started: Arc<Mutex<Option<(Server, Listened, Vec<Signal>)>>> = Arc::default();
+        let started: Arc<Mutex<Option<Serving>>> = Arc::default();
         let (slot, handle) = (started.clone(), runtime.handle().clone());
         let app = app.on_listen(move |app, settings| {
             let _inside = handle.enter();
