@@ -53,7 +53,7 @@ pub(crate) struct Serve {
     /// For endpoints that answer within microseconds: others wait meanwhile.
     #[arg(long, value_name = "PATH", help_heading = "Dispatch")]
     inline: Vec<String>,
-    /// Threads for connections. As many as there are processors by default.
+    /// Threads for connections. As many as there are processors by default, and one more where requests run inline.
     #[arg(long, value_name = "N", help_heading = "Dispatch")]
     threads: Option<usize>,
     /// Writes a line for each request to stdout.
@@ -131,11 +131,14 @@ impl Options {
             address(text)?;
         }
         let admin = arguments.admin.as_ref().or(file.admin.listen.as_ref()).map(|text| address(text)).transpose()?;
+        // One of them never runs the application's code, so that somebody reads; it is one more, not one fewer.
+        let inline = !app.inline.paths.is_empty();
+        let threads = inline.then(|| std::thread::available_parallelism().map_or(2, |n| n.get() + 1));
         Ok(Options {
             app,
             listen: (arguments.listen.clone(), file.server.listen),
             limits: file.limits,
-            threads: arguments.threads.or(file.server.threads),
+            threads: arguments.threads.or(file.server.threads).or(threads),
             max_connections: file.server.max_connections,
             grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
             access: arguments.access_log.or(file.log.access),
