@@ -14,7 +14,7 @@ demo: setup ## Runs one service in C#, Python, Lua and C, and serves an ASP.NET 
 
 test: setup ## Runs every test
 	@$(SETUP) ensure protoc
-	$(CARGO) test $$($(SETUP) scope)
+	$(CARGO) test --no-fail-fast $$($(SETUP) scope)
 	$(SETUP) csharp-tests
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m pytest --quiet python; else echo "skipped: the Python tests: no .venv"; fi
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What knows no language.
-const BRIDGE: [&str; 3] = ["polyhost-bridge", "polyhost-proto", "polyhost-testkit"];
+const BRIDGE: [&str; 4] = ["polyhost-bridge", "polyhost-http", "polyhost-proto", "polyhost-testkit"];
 /// What travels with a host, and finds its runtime.
 const COMPANIONS: [&str; 4] = ["polyhost-dotnet", "polyhost-python", "polyhost-lua", "polyhost-toolchain"];
 const HOSTS: [&str; 4] = ["polyhost-native", "polyhost-clr", "polyhost-cpython", "polyhost-luajit"];
