@@ -212,6 +212,6 @@ mod tests {
     #[test]
     fn comments_are_blanked_out_and_strings_kept() {
         assert_eq!("{\"a//b\": 1 \n}", without_comments("{\"a//b\": 1 // c\n}"));
-        assert_eq!("[\"\\\"/*\",  2]", without_comments("[\"\\\"/*\", /* x * y */ 2]"));
+        assert_eq!("[\"\\\"/*\",   2]", without_comments("[\"\\\"/*\", /* x * y */ 2]"));
     }
 }
