@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::exchange::ExchangeId;
 
@@ -80,12 +80,14 @@ impl Drop for Turn<'_> {
 pub struct InlineLimit {
     inside: AtomicUsize,
     most: usize,
+    /// Nobody has left since a refused thread let others run first.
+    stuck: AtomicBool,
 }
 
 impl InlineLimit {
     /// At most `most` threads inside; with 0 nothing runs inline.
     pub const fn new(most: usize) -> Self {
-        InlineLimit { inside: AtomicUsize::new(0), most }
+        InlineLimit { inside: AtomicUsize::new(0), most, stuck: AtomicBool::new(false) }
     }
 
     /// One thread fewer than the current tokio runtime has workers, so that one is always there for I/O. Outside of a
@@ -96,15 +98,34 @@ impl InlineLimit {
     }
 
     fn enter(&self) -> bool {
+        if self.has_room() {
+            return true;
+        }
+        if self.most == 0 || self.stuck.load(Ordering::Relaxed) {
+            return false;
+        }
+        // Mostly those inside don't block, but wait for a processor, like the one that asks here instead of them.
+        std::thread::yield_now();
+        let entered = self.has_room();
+        if !entered {
+            self.stuck.store(true, Ordering::Relaxed);
+        }
+        entered
+    }
+
+    fn has_room(&self) -> bool {
         if self.inside.fetch_add(1, Ordering::Relaxed) < self.most {
             return true;
         }
-        self.leave();
+        self.inside.fetch_sub(1, Ordering::Relaxed);
         false
     }
 
     fn leave(&self) {
         self.inside.fetch_sub(1, Ordering::Relaxed);
+        if self.stuck.load(Ordering::Relaxed) {
+            self.stuck.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -133,13 +154,29 @@ pub struct ConnectionInfo {
     remote_octets: Octets,
     secure: bool,
     attached: OnceLock<Box<dyn Any + Send + Sync>>,
+    finisher: OnceLock<Weak<dyn Finisher>>,
+}
+
+/// Writes a response that is complete.
+pub(crate) trait Finisher: Send + Sync {
+    /// Writes it on this thread. `false`: the connection's task is to be woken, for this thread can't, or not all.
+    fn finish(&self) -> bool;
 }
 
 impl ConnectionInfo {
     /// A connection between `remote`, the client, and `local`.
     pub fn new(id: u64, local: Endpoint, remote: Endpoint, secure: bool) -> Self {
         let (local_octets, remote_octets) = (Octets::of(local), Octets::of(remote));
-        ConnectionInfo { id, local, remote, local_octets, remote_octets, secure, attached: OnceLock::new() }
+        ConnectionInfo {
+            id,
+            local,
+            remote,
+            local_octets,
+            remote_octets,
+            secure,
+            attached: OnceLock::new(),
+            finisher: OnceLock::new(),
+        }
     }
 
     /// The number of the connection, unique in its server.
@@ -170,6 +207,16 @@ impl ConnectionInfo {
     /// Whether the connection is encrypted.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Has complete responses written by `finisher`. The first one stays.
+    pub(crate) fn finish_by(&self, finisher: Weak<dyn Finisher>) {
+        let _ = self.finisher.set(finisher);
+    }
+
+    /// Writes a complete response. `false`: its task must.
+    pub(crate) fn finish(&self) -> bool {
+        self.finisher.get().and_then(Weak::upgrade).is_some_and(|finisher| finisher.finish())
     }
 
     /// Something the application keeps with the connection, made at the first call.

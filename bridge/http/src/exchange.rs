@@ -221,6 +221,9 @@ impl ExchangeId {
     }
 
     /// Sends the next part of the response. The first one carries the head.
+    ///
+    /// What completes the response and [releases](SendFlags::RELEASE) the exchange is written to the socket by this
+    /// thread, as far as the socket takes it at once. The application is not called meanwhile.
     pub fn send(self, head: Option<ResponseHead<'_>>, data: Data<'_>, flags: SendFlags) -> Sent {
         self.slot.send(self.generation, flags, |response| response.accept(head, data.into(), flags))
     }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::app::{ConnectionInfo, Endpoint, HttpApp, InlineLimit};
-use crate::h1::connection::Connection;
+use crate::h1::connection::{Connection, ConnectionTask};
 use crate::limits::Limits;
 use crate::listen::{Accepted, Address, Listener};
 use crate::observe::Observer;
@@ -228,14 +228,14 @@ fn connection<T: Transport>(
     local: Endpoint,
     remote: Endpoint,
     secure: bool,
-) -> Connection<T> {
+) -> ConnectionTask<T> {
     let (id, beat) = shared.connections.add();
     if let Some(observer) = &shared.observer {
         observer.metrics.accepted.fetch_add(1, Ordering::Relaxed);
     }
     let info = Arc::new(ConnectionInfo::new(id, local, remote, secure));
     tracing::debug!(target: "polyhost::http", connection = id, ?remote, "connected");
-    Connection::new(io, shared.clone(), info, beat)
+    ConnectionTask::new(Connection::new(io, shared.clone(), info, beat))
 }
 
 async fn beat_on(shared: Arc<Shared>) {

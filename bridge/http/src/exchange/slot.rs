@@ -143,13 +143,17 @@ impl Slot {
             state.release();
         }
         let front = state.front.take();
+        let is_over = !state.held && state.response.ended && !state.is_cut();
+        let connection = if is_over && front.is_some() { state.connection.clone() } else { None };
         if !state.held && !state.fronted {
             self.give_back(state);
         } else {
             drop(state);
         }
         aborted.into_iter().flatten().for_each(wake);
-        wake(front);
+        if !connection.is_some_and(|connection| connection.finish()) {
+            wake(front);
+        }
         sent
     }
 

@@ -21,12 +21,14 @@ use crate::server::beat::{Beat, Fired};
 use crate::server::shared::Shared;
 use crate::transport::Transport;
 
+mod direct;
 mod end;
 mod input;
 mod observe;
 mod output;
 mod pool;
 
+pub(crate) use direct::ConnectionTask;
 use input::{Body, Input};
 use observe::Observed;
 use output::{Encoder, Output};
@@ -234,7 +236,7 @@ impl<T: Transport> Connection<T> {
         drop(entered);
         self.observe_handed(inline);
         // The application may have answered before `handle` returned: then nobody needs to wake us.
-        let drained = self.drain(None);
+        let drained = self.drain(None, true);
         self.after_drain(&drained).unwrap_or(Phase::Exchange)
     }
 
@@ -244,7 +246,7 @@ impl<T: Transport> Connection<T> {
             self.body_is_late();
         }
         loop {
-            let drained = self.drain(Some(cx.waker()));
+            let drained = self.drain(Some(cx.waker()), false);
             if let Some(phase) = self.after_drain(&drained) {
                 return Poll::Ready(phase);
             }
@@ -271,7 +273,8 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    fn drain(&mut self, waker: Option<&Waker>) -> Drained {
+    /// Takes what the application has sent; `at_once`: by the time the request was handed over.
+    fn drain(&mut self, waker: Option<&Waker>, at_once: bool) -> Drained {
         self.refresh_date();
         let mut encoder = Encoder {
             output: &mut self.output,
@@ -284,7 +287,7 @@ impl<T: Transport> Connection<T> {
         if drained.expects {
             self.output.put(|out| out.extend_from_slice(CONTINUE));
         }
-        self.observe_drained(waker.is_none());
+        self.observe_drained(at_once);
         drained
     }
 

@@ -341,14 +341,11 @@ impl Guest {
         // writes.
         exchange.listen(self, turn.kept);
         let mut lines = LINES.take();
-        let request = exchange.request(|head| {
-            let mut request = fill(head, &mut lines);
-            if inline(head.path()) && turn.try_inline() {
+        let request = exchange.request(|head| (fill(head, &mut lines), inline(head.path())));
+        if let Some((mut request, inline)) = request {
+            if inline && turn.try_inline() {
                 request.flags |= INLINE;
             }
-            request
-        });
-        if let Some(mut request) = request {
             let (slot, generation) = exchange.parts();
             request.slot = ptr::from_ref(slot).expose_provenance();
             request.generation = generation;

@@ -80,6 +80,11 @@ impl Output {
         self.pending == 0 && !self.dirty
     }
 
+    /// Whether part of a file is to be written, which takes the runtime's help.
+    pub(super) fn has_file(&self) -> bool {
+        self.segments.iter().any(|segment| matches!(segment, Segment::File(_)))
+    }
+
     /// Bytes written since the connection began.
     pub(super) fn written(&self) -> u64 {
         self.written
