@@ -6,14 +6,20 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fmt, fs, io, net};
 
-use listenfd::ListenFd;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::app::Endpoint;
 
+mod inherited;
+
+pub use inherited::keep_inherited;
+
 /// How many connections the kernel keeps until they are accepted; as Kestrel.
 const BACKLOG: i32 = 512;
+/// How many ports of the system's choice are tried where both loopback addresses are to have the same.
+const CHOICES: usize = 16;
 
 /// Where to listen.
 ///
@@ -22,7 +28,7 @@ const BACKLOG: i32 = 512;
 /// sockets) and `systemd:name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// An IP address and port.
+    /// An IP address and port; `[::]` takes IPv4 connections, too, as under Kestrel.
     Tcp(SocketAddr),
     /// A port of every address of the machine, IPv6 and IPv4.
     Any(u16),
@@ -30,7 +36,7 @@ pub enum Address {
     Localhost(u16),
     /// A unix socket.
     Unix(PathBuf),
-    /// Sockets inherited from systemd (`LISTEN_FDS`), all or those of one name.
+    /// Sockets inherited from systemd (`LISTEN_FDS`), those of one name or all that no other address has taken.
     Inherited(Option<String>),
 }
 
@@ -40,6 +46,9 @@ pub struct AddressError(String);
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            return write!(f, "{:?}: TLS is not served; listen on http:// behind a proxy that ends it", self.0);
+        }
         write!(
             f,
             "{:?} is no address to listen on; write 127.0.0.1:8080, http://*:8080, unix:/path or systemd:",
@@ -134,7 +143,7 @@ impl Listener {
             Address::Any(port) => vec![bind_any(*port)?],
             Address::Localhost(port) => bind_localhost(*port)?,
             Address::Unix(path) => vec![bind_unix(path)?],
-            Address::Inherited(name) => inherit(name.as_deref())?,
+            Address::Inherited(name) => inherited::take(name.as_deref())?,
         };
         Ok(listeners)
     }
@@ -167,46 +176,52 @@ impl Listener {
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
-    listen_tcp(address, false).map_err(|error| explain(error, &Address::Tcp(address)))
+    listen_tcp(address).map_err(|error| explain(error, &Address::Tcp(address)))
 }
 
 /// One socket for both families, or, on a machine without IPv6, one for IPv4.
 fn bind_any(port: u16) -> io::Result<Listener> {
-    let dual = listen_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), true);
+    let dual = listen_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     let listener = match dual {
-        Err(error) if lacks_family(&error) => listen_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), false),
+        Err(error) if lacks_family(&error) => listen_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         dual => dual,
     };
     listener.map_err(|error| explain(error, &Address::Any(port)))
 }
 
 fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
-    let v4 = bind_tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-    // With port 0 the system chooses one, and the second socket gets the same.
-    let port = match v4.address() {
-        Address::Tcp(address) => address.port(),
-        _ => port,
-    };
-    let address = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    match listen_tcp(address, false) {
-        Ok(v6) => Ok(vec![v4, v6]),
-        Err(error) if lacks_family(&error) => Ok(vec![v4]),
-        Err(error) => Err(explain(error, &Address::Tcp(address))),
+    // Ports chosen by the system that were all in use under IPv6: kept, so that each is another.
+    let mut left = Vec::new();
+    loop {
+        let v4 = bind_tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        // With port 0 the system chooses one, and the second socket gets the same.
+        let chosen = match v4.address() {
+            Address::Tcp(address) => address.port(),
+            _ => port,
+        };
+        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, chosen));
+        match listen_tcp(address) {
+            Ok(v6) => return Ok(vec![v4, v6]),
+            Err(error) if lacks_family(&error) => return Ok(vec![v4]),
+            Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && left.len() < CHOICES => {
+                left.push(v4)
+            }
+            Err(error) => return Err(explain(error, &Address::Tcp(address))),
+        }
     }
 }
 
 fn lacks_family(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-fn listen_tcp(address: SocketAddr, dual: bool) -> io::Result<Listener> {
+fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, !dual)?;
+        sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
     }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
@@ -232,8 +247,14 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
 /// Whether a path is a socket that nobody listens on: what a process leaves that was killed.
 fn is_stale(path: &Path) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refused)
+    is_socket && connect(path) == Err(Errno::CONNREFUSED)
+}
+
+/// Without waiting where the queue of whoever listens is full.
+fn connect(path: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 /// Removes the file of a socket, unless it is another's meanwhile.
@@ -262,49 +283,17 @@ fn file_id(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// The sockets that systemd gave this process.
-fn inherit(name: Option<&str>) -> io::Result<Vec<Listener>> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let names: Vec<_> = names.split(':').collect();
-    let mut inherited = ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..inherited.len() {
-        if name.is_some_and(|name| names.get(index) != Some(&name)) {
-            continue;
-        }
-        listeners.extend(inherit_one(&mut inherited, index)?);
-    }
-    if listeners.is_empty() {
-        let which = name.map_or_else(String::new, |name| format!(" named {name:?}"));
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("no listening socket{which} was inherited: LISTEN_FDS and LISTEN_PID must be set, as systemd does"),
-        ));
-    }
-    Ok(listeners)
-}
-
-fn inherit_one(inherited: &mut ListenFd, index: usize) -> io::Result<Option<Listener>> {
-    if let Ok(Some(listener)) = inherited.take_tcp_listener(index) {
-        listener.set_nonblocking(true)?;
-        return Ok(Some(Listener::Tcp(TcpListener::from_std(listener)?)));
-    }
-    let listener = inherited.take_unix_listener(index)?;
-    listener
-        .map(|listener| {
-            listener.set_nonblocking(true)?;
-            // The file belongs to whoever made the socket.
-            Ok(Listener::Unix(UnixListener::from_std(listener)?, None))
-        })
-        .transpose()
-}
-
 fn explain(error: io::Error, address: &Address) -> io::Error {
     let cause = match error.kind() {
+        io::ErrorKind::AddrInUse if matches!(address, Address::Unix(_)) => {
+            "a file of this name is there that is no socket, or another process listens on it; remove it, stop that, or \
+             listen elsewhere"
+                .to_owned()
+        }
         io::ErrorKind::AddrInUse => {
             "the address is in use by another process; stop that, or listen on another".to_owned()
         }
-        io::ErrorKind::PermissionDenied => {
+        io::ErrorKind::PermissionDenied if !matches!(address, Address::Unix(_)) => {
             format!("{error}; ports below 1024 need the capability CAP_NET_BIND_SERVICE")
         }
         _ => error.to_string(),
@@ -353,6 +342,31 @@ mod tests {
             })
             .collect();
         assert!(ports.iter().all(|port| *port == ports[0]));
+    }
+
+    #[tokio::test]
+    async fn any_address_of_ipv6_is_any_of_ipv4_too() {
+        if let Err(error) = net::TcpListener::bind("[::1]:0") {
+            println!("skipped: this machine has no IPv6: {error}");
+            return;
+        }
+        for text in ["http://*:0", "http://+:0", "http://[::]:0", "[::]:0", "http://example.org:0"] {
+            let listeners = Listener::bind(&text.parse().unwrap()).unwrap();
+            let [listener] = &listeners[..] else { panic!("{text}: {listeners:?}") };
+            let Address::Tcp(address) = listener.address() else { panic!("{text}: {listener:?}") };
+            for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+                net::TcpStream::connect((ip, address.port())).unwrap_or_else(|error| panic!("{text} {ip}: {error}"));
+            }
+        }
+        let [listener] = &Listener::bind(&"[::1]:0".parse().unwrap()).unwrap()[..] else { panic!("one socket") };
+        let Address::Tcp(address) = listener.address() else { panic!("{listener:?}") };
+        net::TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).unwrap_err();
+    }
+
+    #[test]
+    fn tls_is_told_apart() {
+        let error = "HTTPS://a".parse::<Address>().unwrap_err().to_string();
+        assert!(error.contains("TLS is not served"), "{error}");
     }
 
     #[tokio::test]
