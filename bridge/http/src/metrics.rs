@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     stripes: [Stripe; STRIPES],
     pub(crate) accepted: AtomicU64,
     pub(crate) turned_away: AtomicU64,
+    pub(crate) accept_failures: AtomicU64,
     /// Requests that held an I/O thread, and those without a response elsewhere, for too long.
     pub(crate) slow: [AtomicU64; 2],
     refused: Mutex<BTreeMap<u16, u64>>,
@@ -133,6 +134,8 @@ impl Metrics {
             .sample(&[], self.accepted.load(Relaxed));
         out.counter("polyhost_http_connections_refused_total", "Connections closed because too many were open.")
             .sample(&[], self.turned_away.load(Relaxed));
+        out.counter("polyhost_http_accept_failures_total", "Accepting failed, as where file descriptors ran out.")
+            .sample(&[], self.accept_failures.load(Relaxed));
         out.counter("polyhost_http_requests_slow_total", "Requests that were slow, by where; /requests lists them.")
             .sample(&[("place", "io_thread")], self.slow[0].load(Relaxed))
             .sample(&[("place", "application")], self.slow[1].load(Relaxed));

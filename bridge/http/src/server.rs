@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::{ConnectionInfo, Endpoint, HttpApp, InlineLimit};
 use crate::h1::connection::{Connection, ConnectionTask};
@@ -20,6 +21,9 @@ pub(crate) mod shared;
 
 use beat::Fired;
 use shared::Shared;
+
+/// How often the same trouble with accepting is told of.
+const COMPLAINTS: Duration = Duration::from_secs(10);
 
 /// A server that runs, on the tokio runtime it was started on.
 ///
@@ -182,21 +186,14 @@ impl Server {
         }
         self.shared.stop();
         let connections = &self.shared.connections;
-        let drained = async {
-            loop {
-                let ended = connections.one_ended.notified();
-                if connections.count() == 0 {
-                    return;
-                }
-                ended.await;
-            }
-        };
-        if tokio::time::timeout(grace, drained).await.is_ok() {
+        if tokio::time::timeout(grace, connections.all_ended()).await.is_ok() {
             return Stopped { cut: 0 };
         }
         let cut = connections.count();
         tracing::warn!(target: "polyhost::http", cut, "connections are cut: their time to finish is over");
         connections.fire(Fired::CUT);
+        // Nothing holds them up but an application on their thread; their last lines are in the log then.
+        let _ = tokio::time::timeout(beat::BEAT, connections.all_ended()).await;
         Stopped { cut }
     }
 }
@@ -249,20 +246,32 @@ async fn beat_on(shared: Arc<Shared>) {
 
 async fn accept(listener: Listener, shared: Arc<Shared>, most: Option<usize>) {
     let address = listener.address();
+    let (mut failing, mut full) = (Complaint::default(), Complaint::default());
     loop {
         let accepted = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                let open = shared.connections.count();
-                tracing::error!(target: "polyhost::http", %address, open, "accepting waits for a connection to end: {error}");
+                if let Some(observer) = &shared.observer {
+                    observer.metrics.accept_failures.fetch_add(1, Ordering::Relaxed);
+                }
+                if failing.is_due() {
+                    let open = shared.connections.count();
+                    let hint = match Errno::from_io_error(&error) {
+                        Some(Errno::MFILE) => "; the process may have more with `ulimit -n` or LimitNOFILE=",
+                        _ => "",
+                    };
+                    tracing::error!(target: "polyhost::http", %address, open, "accepting waits for a connection to end: {error}{hint}");
+                }
                 // Files of others may run short, too; so it is tried again after a while even if none of ours ends.
                 let _ = tokio::time::timeout(beat::BEAT, shared.connections.one_ended.notified()).await;
                 continue;
             }
         };
         if most.is_some_and(|most| shared.connections.count() >= most) {
-            tracing::warn!(target: "polyhost::http", %address, "a connection is refused: as many as allowed are open");
+            if full.is_due() {
+                tracing::warn!(target: "polyhost::http", %address, most, "connections are refused: as many as allowed are open");
+            }
             if let Some(observer) = &shared.observer {
                 observer.metrics.turned_away.fetch_add(1, Ordering::Relaxed);
             }
@@ -276,6 +285,23 @@ async fn accept(listener: Listener, shared: Arc<Shared>, most: Option<usize>) {
                 tokio::spawn(connection(&shared, io, Endpoint::Unnamed, Endpoint::Unnamed, false));
             }
         }
+    }
+}
+
+/// Tells of what goes on, though not each time: clients choose how often that is.
+#[derive(Default)]
+struct Complaint {
+    next: Option<Instant>,
+}
+
+impl Complaint {
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.next.is_none_or(|next| now >= next);
+        if is_due {
+            self.next = Some(now + COMPLAINTS);
+        }
+        is_due
     }
 }
 

@@ -155,6 +155,18 @@ async fn requests_that_fail_have_a_line_too() {
 }
 
 #[tokio::test]
+async fn what_a_stop_cuts_is_in_the_log_when_the_stop_is_over() {
+    let mut it = Watched::new(Arc::new(Places::default()), LogFormat::Json);
+    it.client.get("/later").await;
+    while it.server.connections() == 0 || !it.observer.slow_requests().contains("\"in_flight\":1") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(1, it.server.stop(Duration::ZERO).await.cut);
+    assert!(it.observer.access_log().unwrap().flush(Duration::from_secs(60)));
+    check_json(&it.lines.read(), &[r#""target":"/later""#, r#""status":500,"bytes":0"#, r#""outcome":"cut""#]);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_is_told_of() {
     let app = Arc::new(Probe::default());
     let mut it = Watched::new(app.clone(), LogFormat::Json);
@@ -189,6 +201,20 @@ async fn everything_is_counted() {
         assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
     }
     assert!(!text.contains("polyhost_http_sent_bytes_total 0"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_responses_does_not_fill_the_log() {
+    use tokio::io::AsyncWriteExt;
+    let mut it = probe(LogFormat::Json);
+    it.client = connect(&it.server, 256);
+    let request = format!("GET /hello HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "x".repeat(30_000));
+    let mut sent = 0;
+    // With the clock paused, time goes on only when nothing else does.
+    while tokio::time::timeout(Duration::from_millis(100), it.client.io.write_all(request.as_bytes())).await.is_ok() {
+        sent += 1;
+        assert!(sent < 20, "{sent} requests wait for their lines");
+    }
 }
 
 /// Answers `/inline` on the I/O thread, and `/later` when it is let.

@@ -110,6 +110,16 @@ impl Connections {
         self.count.load(Ordering::Relaxed)
     }
 
+    pub(crate) async fn all_ended(&self) {
+        loop {
+            let ended = self.one_ended.notified();
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     pub(crate) fn fire(&self, what: Fired) {
         // Wakers may run code of the runtime: not under the lock.
         let all: Vec<_> = self.list().values().cloned().collect();
