@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -18,7 +19,8 @@ pub trait HttpApp: fmt::Debug + Send + Sync + 'static {
     ///
     /// Called on the thread that reads the connection. Returns quickly: it
     /// either has answered, or will from elsewhere. Every exchange must be
-    /// released in the end, also one that was aborted.
+    /// released in the end, also one that was aborted. A panic releases it, and
+    /// cuts what was not complete.
     fn handle(&self, exchange: ExchangeId, turn: &mut Turn<'_>);
 
     /// The connection whose [`Turn::kept`] is `kept` has ended, and the last of its exchanges was released.
@@ -26,6 +28,15 @@ pub trait HttpApp: fmt::Debug + Send + Sync + 'static {
     /// Called once for a connection with `kept != 0`, without a lock held.
     fn connection_closed(&self, kept: u32) {
         let _ = kept;
+    }
+}
+
+/// Hands a request over. One whose application panics meanwhile is cut, and nobody else's.
+pub(crate) fn hand_over(app: &(impl HttpApp + ?Sized), exchange: ExchangeId, turn: &mut Turn<'_>) {
+    // Whatever state the panic left behind is the application's own; the exchange is named, not held.
+    if catch_unwind(AssertUnwindSafe(|| app.handle(exchange, turn))).is_err() {
+        tracing::error!(target: "polyhost::http", "an application panicked over a request, which is cut");
+        exchange.release();
     }
 }
 

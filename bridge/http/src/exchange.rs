@@ -42,7 +42,7 @@ pub trait Events: Send + Sync {
     /// A [`read`](ExchangeId::read) that was pending has something now.
     fn body_ready(&self, context: u32, generation: u32);
 
-    /// Fewer than half of the response buffer's bytes wait, after a [`send`](ExchangeId::send) that was pending.
+    /// No more than half of the response buffer's bytes wait, after a [`send`](ExchangeId::send) that was pending.
     fn writable(&self, context: u32, generation: u32);
 
     /// The client is gone. The exchange must still be released.

@@ -15,7 +15,8 @@ pub struct Limits {
     pub max_request_body_size: Option<u64>,
     /// Bytes of one chunk's extensions. Kestrel counts them only as a part of the body.
     pub max_chunk_extension_size: usize,
-    /// Bytes of a request body that wait unread before the connection is read no more.
+    /// Bytes of a request body that wait unread before the connection is read no more. More than 64 KiB never do, which
+    /// Kestrel allows.
     pub max_request_buffer_size: usize,
     /// Bytes of a response that wait unwritten before the application is told to wait.
     pub max_response_buffer_size: usize,

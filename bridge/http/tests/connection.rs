@@ -200,8 +200,10 @@ async fn throws_an_unread_body_away() {
 async fn does_not_throw_more_away_than_the_limit() {
     let limits = Limits { max_request_body_size: Some(1000), ..Limits::default() };
     let mut fixture = Fixture::with(Arc::new(Probe::default()), limits, 64 * 1024);
+    let start = tokio::time::Instant::now();
     fixture.client.send("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n").await;
     assert!(fixture.client.rest().await.0.ends_with("ignored"));
+    assert_eq!(std::time::Duration::ZERO, start.elapsed(), "it was waited for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,8 +244,10 @@ async fn tells_of_a_malformed_body() {
 async fn cuts_what_is_not_complete() {
     for path in ["/short", "/long", "/cut", "/forgotten"] {
         let mut fixture = probe();
+        let start = tokio::time::Instant::now();
         fixture.client.get(path).await;
         let (text, _) = fixture.client.rest().await;
+        assert_eq!(std::time::Duration::ZERO, start.elapsed(), "{path} ends by a timeout");
         assert!(!text.ends_with("0\r\n\r\n"), "{path}: {text}");
         assert!(!text.contains("Connection: close"), "{path}: {text}");
     }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use polyhost_http::limits::Limits;
@@ -90,6 +91,34 @@ async fn a_response_that_is_not_taken_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_response_that_is_taken_steadily_may_take_long() {
+    let handle = app(|exchange| {
+        tokio::spawn(async move {
+            // The limit of the first bytes that wait is not that of those behind them.
+            let _ = exchange.send(Some(head(200, Some(60_100))), Data::Copied(&[b'x'; 100]), SendFlags::NONE);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _ = exchange.send(None, Data::Copied(&[b'x'; 60_000]), LAST);
+        });
+    });
+    let mut fixture = Fixture::with(handle, Limits::default(), 16);
+    fixture.client.get("/").await;
+    let mut taken = 0;
+    loop {
+        let mut piece = [0; 1000];
+        match fixture.client.io.read(&mut piece).await.unwrap() {
+            0 => break,
+            n => taken += n,
+        }
+        // 16 bytes at a time, at 256 a second: just fast enough.
+        tokio::time::sleep(Duration::from_millis(62)).await;
+        if taken > 60_100 {
+            return;
+        }
+    }
+    panic!("it ended after {taken} bytes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_rest_of_an_unread_body_has_five_seconds() {
     let mut fixture = probe();
     fixture.client.send("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").await;
@@ -111,6 +140,43 @@ async fn a_stop_lets_requests_finish() {
     let (text, _) = client.rest().await;
     assert!(text.contains("Connection: close") && text.ends_with("done"), "{text}");
     assert_eq!(0, stopped.await.unwrap().cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_answers_what_was_sent_before_it() {
+    let server = Server::builder(Arc::new(Probe::default())).start().unwrap();
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let mut client = Client::new(ours);
+    client.get("/hello").await;
+    server.connect(theirs, polyhost_http::Endpoint::Unnamed, polyhost_http::Endpoint::Unnamed, false);
+    // Nobody has read it yet when the stop comes, as there is one thread, and this has it.
+    let mut stopping = Box::pin(server.stop(Duration::from_secs(30)));
+    assert!(stopping.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let (text, _) = client.rest().await;
+    assert!(text.contains("Connection: close") && text.ends_with("hello"), "{text}");
+    drop(client);
+    assert_eq!(0, stopping.await.cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_lines_are_no_request_that_a_stop_waits_for() {
+    for lines in ["\r", "\r\n", "\r\n\r\n"] {
+        let Fixture { server, mut client } = probe();
+        client.send(format!("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n{lines}")).await;
+        assert_eq!("hello", client.body(5).await);
+        let start = Instant::now();
+        assert_eq!(0, server.stop(Duration::from_secs(20)).await.cut, "{lines:?}");
+        assert_eq!(Duration::ZERO, start.elapsed(), "{lines:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_lines_do_not_begin_a_request() {
+    let mut fixture = probe();
+    fixture.client.send("\r\n").await;
+    let start = Instant::now();
+    assert_eq!((String::new(), true), fixture.client.rest().await);
+    check_elapsed(start, 130);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,16 +6,19 @@ use bytes::Bytes;
 
 use super::{BodyError, Read};
 use crate::head::{Flags, RequestHead};
+use crate::limits::Limits;
 
-/// Bytes that may wait for an application that does not read.
-pub(super) const HIGH: usize = 64 * 1024;
-/// Below this many waiting bytes a front that stopped goes on.
-const LOW: usize = 32 * 1024;
+/// Bytes that may wait for an application that does not read, where the limit is not lower.
+const HIGH: usize = 64 * 1024;
+/// What a piece counts for at least, as it takes memory besides its bytes: clients may send many small ones.
+const PIECE: usize = 128;
 
 #[derive(Default)]
 pub(super) struct RequestBody {
     queue: VecDeque<Bytes>,
     queued: usize,
+    /// How much of that stops the front, which goes on below half of it.
+    high: usize,
     end: End,
     length: Option<u64>,
     /// Bytes received, with their framing, as Kestrel counts them.
@@ -41,19 +44,22 @@ enum End {
 }
 
 impl RequestBody {
-    pub(super) fn open(&mut self, head: &RequestHead, max: Option<u64>) {
+    pub(super) fn open(&mut self, head: &RequestHead, limits: &Limits) {
+        self.high = limits.max_request_buffer_size.min(HIGH);
         let flags = head.flags();
         if flags.contains(Flags::HAS_BODY) {
             self.end = End::Open;
             self.length = head.content_length();
-            self.max = max;
+            self.max = limits.max_request_body_size;
             self.expects = flags.contains(Flags::EXPECT_CONTINUE);
         }
     }
 
     /// The body becomes the stream of raw bytes that follows a 101.
     pub(super) fn upgrade(&mut self) {
+        let high = self.high;
         self.clear();
+        self.high = high;
         self.end = End::Open;
         self.started = true;
     }
@@ -85,8 +91,8 @@ impl RequestBody {
             self.check_size();
         }
         if let Some(bytes) = self.queue.pop_front() {
-            self.queued -= bytes.len();
-            let go_on = self.paused && self.queued < LOW;
+            self.queued -= weight(&bytes);
+            let go_on = self.paused && self.queued <= self.high / 2;
             self.paused &= !go_on;
             return (Read::Data(bytes), go_on);
         }
@@ -107,7 +113,7 @@ impl RequestBody {
         if self.end != End::Open {
             return (false, false);
         }
-        let reads = self.wanted || self.queued < HIGH;
+        let reads = self.wanted || self.queued < self.high;
         self.paused = !reads;
         let expects = self.expects && self.wanted;
         self.expects &= !expects;
@@ -125,7 +131,7 @@ impl RequestBody {
             self.check_size();
         }
         if self.end == End::Open && !bytes.is_empty() {
-            self.queued += bytes.len();
+            self.queued += weight(&bytes);
             self.queue.push_back(bytes);
         } else if self.end == End::Open {
             return false;
@@ -177,4 +183,8 @@ impl RequestBody {
             self.queued = 0;
         }
     }
+}
+
+fn weight(piece: &Bytes) -> usize {
+    piece.len().max(PIECE)
 }

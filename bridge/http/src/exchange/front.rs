@@ -95,7 +95,7 @@ impl Front {
         state.clean = false;
         state.generation = state.generation.wrapping_add(1).max(1);
         state.held = true;
-        state.body.open(&state.head, limits.max_request_body_size);
+        state.body.open(&state.head, limits);
         state.response.open(limits.max_response_buffer_size);
         state.min_body_rate = limits.min_request_body_data_rate;
         state.min_response_rate = limits.min_response_data_rate;

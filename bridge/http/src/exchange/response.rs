@@ -310,7 +310,7 @@ impl Response {
     /// The front has `unsent` bytes left. `true`: the application may go on.
     pub(super) fn settle(&mut self, unsent: u64) -> bool {
         self.unsent = unsent;
-        let go_on = self.waits && self.queued + unsent < self.high / 2;
+        let go_on = self.waits && self.queued + unsent <= self.high / 2;
         self.waits &= !go_on;
         go_on
     }

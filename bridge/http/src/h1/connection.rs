@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 
-use crate::app::{ConnectionInfo, Turn};
+use crate::app::{ConnectionInfo, Turn, hand_over};
 use crate::exchange::{Drained, Front};
 use crate::h1::encode::{self, CONTINUE, HttpDate, Request, Server};
 use crate::h1::{BadRequest, parse};
@@ -66,8 +66,8 @@ pub(crate) struct Connection<T: Transport> {
     /// The heartbeat measures how fast the request body comes.
     timing_read: bool,
     output: Output,
-    /// Bytes written when the limit of the current write was set.
-    timed_at: Option<u64>,
+    /// How much must be written by the deadline of the current write.
+    timed_to: Option<u64>,
     date: HttpDate,
     date_seconds: u64,
     /// Nothing, unless somebody watches.
@@ -133,7 +133,7 @@ impl<T: Transport> Connection<T> {
             last_read: 0,
             timing_read: false,
             output: Output::default(),
-            timed_at: None,
+            timed_to: None,
             date: HttpDate::at(SystemTime::UNIX_EPOCH),
             date_seconds: 0,
             observed: None,
@@ -143,7 +143,7 @@ impl<T: Transport> Connection<T> {
     /// Reads heads until one is complete, wrong, or there will be none.
     fn poll_head(&mut self, cx: &mut Context<'_>, fired: Fired) -> Poll<Phase> {
         if fired.contains(Fired::DEADLINE) {
-            if self.input.is_empty() {
+            if self.is_between_requests() {
                 tracing::debug!(target: "polyhost::http", connection = self.info.id(), "idle for too long");
                 return Poll::Ready(Phase::Close { linger: false });
             }
@@ -166,13 +166,14 @@ impl<T: Transport> Connection<T> {
             if ready!(self.poll_flush(cx)).is_err() {
                 return Poll::Ready(Phase::Done);
             }
-            if self.input.is_empty() && self.shared.is_stopping() {
-                return Poll::Ready(Phase::Close { linger: false });
-            }
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.end_in_head()),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Phase::Done),
+                // A request that is here already is still answered.
+                Poll::Pending if self.is_between_requests() && self.shared.is_stopping() => {
+                    return Poll::Ready(Phase::Close { linger: false });
+                }
                 Poll::Pending => {
                     self.wait_for_head();
                     return Poll::Pending;
@@ -181,11 +182,16 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Nothing of a request is here, but perhaps empty lines, as some clients send after a body.
+    fn is_between_requests(&self) -> bool {
+        self.input.iter().all(|b| matches!(b, b'\r' | b'\n'))
+    }
+
     fn wait_for_head(&mut self) {
         if self.input.is_empty() {
             self.front = None;
             self.output.rest();
-        } else if !self.arriving {
+        } else if !self.arriving && !self.is_between_requests() {
             self.arriving = true;
             self.beat.set_deadline(self.shared.clock.after(self.shared.limits.request_headers_timeout));
         }
@@ -229,7 +235,7 @@ impl<T: Transport> Connection<T> {
         self.observe_begin(id);
         let entered = self.observed.as_ref().and_then(|observed| observed.enter());
         let mut turn = Turn::new(self.kept, &self.info, &self.shared.inline);
-        self.shared.app.handle(id, &mut turn);
+        hand_over(&*self.shared.app, id, &mut turn);
         let inline = turn.is_inline();
         self.kept = turn.kept;
         drop(turn);
@@ -253,7 +259,7 @@ impl<T: Transport> Connection<T> {
             let before = self.output.pending();
             let flushed = self.poll_flush(cx);
             if matches!(flushed, Poll::Ready(Err(_))) {
-                return Poll::Ready(self.lose());
+                return Poll::Ready(if self.output.is_file_lost() { self.cut() } else { self.lose() });
             }
             if before > 0 || drained.some {
                 let unsent = self.output.pending();
@@ -331,12 +337,10 @@ impl<T: Transport> Connection<T> {
             self.beat.set_deadline(self.shared.clock.after(self.shared.limits.keep_alive_timeout));
             return Phase::Head;
         }
-        if self.body == Body::None || self.ended {
-            return Phase::Close { linger: false };
-        }
-        let drains = self.output.message.keep_alive && !drained.upgraded && self.may_drain();
-        if !drains {
-            return Phase::Close { linger: true };
+        let drains = self.body != Body::None && self.output.message.keep_alive && !drained.upgraded && self.may_drain();
+        if !drains || self.ended {
+            // A client that did not know of the end may have sent further requests.
+            return Phase::Close { linger: !self.ended };
         }
         self.beat.set_deadline(self.shared.clock.after(end::DRAIN));
         Phase::Drain
@@ -350,7 +354,13 @@ impl<T: Transport> Connection<T> {
         let Some(io) = &mut self.io else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         match self.output.poll_flush(io, cx) {
             Poll::Ready(result) => {
-                if self.timed_at.take().is_some() {
+                if let Err(error) = &result
+                    && self.output.is_file_lost()
+                {
+                    tracing::error!(target: "polyhost::http", connection = self.info.id(), "a response is cut: its file can't be read to the end: {error}");
+                    io.reset();
+                }
+                if self.timed_to.take().is_some() {
                     self.beat.clear_write_deadline();
                 }
                 self.observe_written();
@@ -363,21 +373,23 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Limits the time of the next 64 KiB, so that a long response needs a steady client, and no exact timing.
+    /// Limits the time of what waits, or of 64 KiB of it, so that a long response needs a steady client, and no exact
+    /// timing.
     fn time_write(&mut self) {
         let written = self.output.written();
-        if self.timed_at.is_some_and(|at| written - at < GATHERED) {
+        if self.timed_to.is_some_and(|to| written < to) {
             return;
         }
         let rate = match &self.front {
             Some(front) if self.phase == Phase::Exchange => front.min_rates().1,
             _ => self.shared.limits.min_response_data_rate,
         };
-        self.timed_at = Some(written);
+        let bytes = self.output.pending().min(GATHERED);
+        self.timed_to = Some(written + bytes);
         match rate {
             Some(rate) => {
-                let bytes = self.output.pending().min(GATHERED) as f64;
-                let needed = Duration::try_from_secs_f64(bytes / rate.bytes_per_second).unwrap_or(Duration::MAX);
+                let seconds = bytes as f64 / rate.bytes_per_second;
+                let needed = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
                 self.beat.set_write_deadline(self.shared.clock.after(needed.max(rate.grace_period)));
             }
             None => self.beat.clear_write_deadline(),
@@ -407,7 +419,7 @@ impl<T: Transport> Future for Connection<T> {
             this.abandon();
             return Poll::Ready(());
         }
-        if fired.contains(Fired::WRITE) && this.timed_at.is_some() {
+        if fired.contains(Fired::WRITE) && this.timed_to.is_some() {
             tracing::debug!(target: "polyhost::http", connection = this.info.id(), "a response is taken too slowly");
             this.phase = this.cut();
         }

@@ -176,7 +176,7 @@ fn frame(request: Request, response: &Response<'_>, present: &Present) -> Result
         && (!present.transfer_encoding || present.last_coding_is_chunked);
     let is_tunnel = request.method == Method::Connect && (200..300).contains(&status);
     let has_body = request.method != Method::Head && !matches!(status, 101 | 204 | 205 | 304);
-    if !has_body && present.transfer_encoding {
+    if (!has_body || is_tunnel) && present.transfer_encoding {
         return Err(EncodeError::new(format!(
             "a response with status {status} to this request has no Transfer-Encoding"
         )));

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::pump::{AnyBody, Pump};
-use crate::app::{ConnectionInfo, Endpoint, HttpApp, InlineLimit, Turn};
+use crate::app::{ConnectionInfo, Endpoint, HttpApp, InlineLimit, Turn, hand_over};
 use crate::exchange::Front;
 use crate::h1::BadRequest;
 use crate::head::{Flags, Parts, Version};
@@ -111,7 +111,7 @@ where
     let kept = inner.kept.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(0);
     let inline = inner.inline.get_or_init(InlineLimit::of_this_runtime);
     let mut turn = Turn::new(kept, connection, inline);
-    inner.app.handle(id, &mut turn);
+    hand_over(&*inner.app, id, &mut turn);
     let kept = turn.kept;
     drop(turn);
     let is_head = parts.method == http::Method::HEAD;

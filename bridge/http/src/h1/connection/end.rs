@@ -114,7 +114,8 @@ impl<T: Transport> Connection<T> {
 impl<T: Transport> Drop for Connection<T> {
     fn drop(&mut self) {
         self.io = None;
-        self.observe_loss(if self.phase == Phase::Done { Outcome::Lost } else { Outcome::Cut });
+        let is_lost = self.phase == Phase::Done && !self.output.is_file_lost();
+        self.observe_loss(if is_lost { Outcome::Lost } else { Outcome::Cut });
         match self.front.take() {
             Some(front) => front.close_with(&self.shared.app, self.kept),
             None if self.kept != 0 => self.shared.app.connection_closed(self.kept),

@@ -34,6 +34,7 @@ pub(super) struct Output {
     /// Bytes wait in the transport.
     dirty: bool,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    file_lost: bool,
     pub(super) message: Message,
 }
 
@@ -83,6 +84,11 @@ impl Output {
     /// Whether part of a file is to be written, which takes the runtime's help.
     pub(super) fn has_file(&self) -> bool {
         self.segments.iter().any(|segment| matches!(segment, Segment::File(_)))
+    }
+
+    /// A file can't be read to the end that was promised.
+    pub(super) fn is_file_lost(&self) -> bool {
+        self.file_lost
     }
 
     /// Bytes written since the connection began.
@@ -165,7 +171,12 @@ impl Output {
         let Some(Segment::File(range)) = self.segments.front_mut() else { return Poll::Ready(Ok(0)) };
         if self.reading.is_none() {
             if let Some(sent) = io.poll_send_file(cx, &range.file, range.offset, range.len) {
-                return sent;
+                let sent = match ready!(sent) {
+                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    sent => sent,
+                };
+                self.file_lost |= sent.as_ref().is_err_and(|error| !is_of_the_client(error));
+                return Poll::Ready(sent);
             }
             let (file, offset, len) = (range.file.clone(), range.offset, range.len.min(PIECE) as usize);
             self.reading = Some(tokio::task::spawn_blocking(move || {
@@ -177,7 +188,9 @@ impl Output {
         if let Some(reading) = &mut self.reading {
             let piece = ready!(Pin::new(reading).poll(cx));
             self.reading = None;
-            let piece = piece.unwrap_or_else(|error| Err(io::Error::other(error)))?;
+            let piece = piece.unwrap_or_else(|error| Err(io::Error::other(error)));
+            self.file_lost |= piece.is_err();
+            let piece = piece?;
             skip(range, piece.len() as u64);
             if range.len == 0 {
                 self.segments.pop_front();
@@ -219,6 +232,22 @@ impl Output {
             self.tail.clear();
         }
     }
+}
+
+/// Whether sending a file failed at the socket, and not at the file.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::BrokenPipe
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::NotConnected
+            | Kind::TimedOut
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+    )
 }
 
 fn skip(range: &mut FileRange, n: u64) {

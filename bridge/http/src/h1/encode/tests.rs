@@ -101,7 +101,7 @@ fn what_must_not_be_sent_is_refused() {
     let cases: &[(Request, Answer<'_>)] = &[
         (GET, (99, None, None, &[])), (GET, (100, None, None, &[])), (GET, (103, None, None, &[])), (GET, (1000, None, None, &[])),
         (GET, (204, Some(5), None, &[])), (GET, (205, Some(5), None, &[])), (GET, (101, Some(5), None, &[])),
-        (connect, (200, Some(5), None, &[])), (GET, (204, None, None, te)), (GET, (304, None, None, te)), (head, (200, None, None, te)),
+        (connect, (200, Some(5), None, &[])), (connect, (200, None, None, te)), (GET, (204, None, None, te)), (GET, (304, None, None, te)), (head, (200, None, None, te)),
         (GET, (200, None, None, &[("A", "b\r\nc")])), (GET, (200, None, None, &[("A", "b\nc")])), (GET, (200, None, None, &[("A", "b\rc")])),
         (GET, (200, None, None, &[("A", "b\0c")])), (GET, (200, None, None, &[("A", "\u{1}")])), (GET, (200, None, None, &[("", "b")])),
         (GET, (200, None, None, &[("A ", "b")])), (GET, (200, None, None, &[("A:", "b")])), (GET, (200, None, None, &[("A\r\nB", "b")])),
