@@ -215,6 +215,11 @@ impl ExchangeId {
         }
     }
 
+    /// Whether the request has no body, or no more of it will come: a [`read`](Self::read) is never pending then.
+    pub fn is_body_whole(self) -> bool {
+        self.slot.with(self.generation, |state| state.body.is_whole()).unwrap_or(true)
+    }
+
     /// The request's trailers, packed, once its body was read to the end.
     pub fn request_trailers(self) -> Option<Bytes> {
         self.slot.with(self.generation, |state| state.body.trailers()).flatten()

@@ -12,6 +12,7 @@ internal static class Announcement
     {
         var options = server.Options;
         var addresses = server.Features.Get<IServerAddressesFeature>();
+        var routes = server.App.Routes();
         var buffer = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(buffer))
         {
@@ -25,6 +26,9 @@ internal static class Announcement
             json.WriteStartObject("limits");
             WriteLimits(json, options);
             json.WriteEndObject();
+            Write(json, "inline", routes.Inline);
+            Write(json, "notInline", routes.NotInline);
+            routes.WriteTo(json);
             json.WriteEndObject();
         }
         return buffer.WrittenSpan;

@@ -8,6 +8,9 @@ internal sealed class AppRegistration(uint id)
 
     internal ServerOptions Options { get; } = new();
 
+    /// <summary>What it has marked to run inline; read when its pipeline is built.</summary>
+    internal Func<InlineRoutes> Routes { get; init; } = static () => new InlineRoutes();
+
     /// <summary>The server that takes its requests, between start and stop.</summary>
     internal HostServer? Server { get; set; }
 }

@@ -81,6 +81,9 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     /// <summary>Whether this is the host's own thread, which must not wait for what it has to do itself.</summary>
     internal bool IsOnHostThread => _inlineThread != 0 && _inlineThread == Environment.CurrentManagedThreadId;
 
+    /// <summary>Whether the host's thread has called and is not back.</summary>
+    internal bool IsInHostCall => Volatile.Read(ref _inlineThread) != 0;
+
     /// <summary>Takes over a request.</summary>
     internal unsafe void Begin(Request* request)
     {

@@ -234,6 +234,10 @@ internal sealed unsafe partial class ResponseBodyWriter
                     _wait = new Wait<FlushResult>(this);
                 }
                 _isWaiting = true;
+                if (context.IsInHostCall)
+                {
+                    WatchForStall();
+                }
                 return _wait.Begin();
             case Sent.NoSuchFile:
                 throw new FileNotFoundException("the file is not there any more");
@@ -253,6 +257,33 @@ internal sealed unsafe partial class ResponseBodyWriter
             _wait!.Watch(token);
         }
         return result;
+    }
+
+    /// <summary>Room is made by the thread that the application runs on. It mostly awaits, which gives that thread back;
+    /// where it blocks, both would wait for ever.</summary>
+    private void WatchForStall()
+    {
+        if (_stall is null && !ExecutionContext.IsFlowSuppressed())
+        {
+            // A timer keeps the context it is made in, which is a request's.
+            using (ExecutionContext.SuppressFlow())
+            {
+                _stall = NewStallTimer();
+            }
+        }
+        _stall ??= NewStallTimer();
+        _stall.Change(s_stallTime, Timeout.InfiniteTimeSpan);
+    }
+
+    private Timer NewStallTimer() =>
+        new(static writer => ((ResponseBodyWriter)writer!).EndStall(), this, Timeout.Infinite, Timeout.Infinite);
+
+    private void EndStall()
+    {
+        if (context.IsInHostCall)
+        {
+            TakeWait()?.SetException(new InvalidOperationException(Messages.BlockingWrite));
+        }
     }
 
     private Wait<FlushResult>? TakeWait(Wait<FlushResult>? expected = null)

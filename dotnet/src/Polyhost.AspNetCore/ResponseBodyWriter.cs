@@ -31,8 +31,12 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
     private int _deferredLength;
     private bool _isDeferred;
 
+    /// <summary>How long application code may block the thread that makes room for what it writes.</summary>
+    private static readonly TimeSpan s_stallTime = TimeSpan.FromSeconds(1);
+
     private Wait<FlushResult>? _wait;
     private bool _isWaiting;
+    private Timer? _stall;
     private bool _hasLease;
     private bool _isStopped;
     private bool _isCompleted;

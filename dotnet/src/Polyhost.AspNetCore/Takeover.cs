@@ -68,7 +68,7 @@ internal sealed class Takeover : IObserver<DiagnosticListener>, IObserver<KeyVal
         services.AddSingleton<IServer>(provider =>
         {
             application.HasServer = true;
-            var registration = new AppRegistration(application.Id);
+            var registration = new AppRegistration(application.Id) { Routes = () => InlineRoutes.Of(provider) };
             KestrelSettings.Read(provider, registration.Options);
             application.Attach(provider.GetRequiredService<IHostApplicationLifetime>());
             return new HostServer(registration, provider.GetService<ILoggerFactory>());

@@ -1,4 +1,4 @@
-// An ordinary application that builds its host in one of five ways and tells what it finds around it. The tests
+// An ordinary application that builds its host in one of several ways and tells what it finds around it. The tests
 // (hosts/cli/tests/serve.rs) run it under `dotnet` and under `polyhost serve` and compare.
 
 using Microsoft.AspNetCore;
@@ -18,6 +18,13 @@ switch (Settings.Way)
         empty.WebHost.UseKestrelCore();
         empty.Services.AddRoutingCore();
         Run(empty);
+        break;
+    case "controllers":
+        var controllers = WebApplication.CreateBuilder(args);
+        controllers.Services.AddControllers();
+        var application = Build(controllers);
+        application.MapControllerRoute("default", "{controller=Home}/{action=Index}/{id?}");
+        application.Run();
         break;
     case "generic":
         Host.CreateDefaultBuilder(args).ConfigureWebHostDefaults(Legacy).Build().Run();

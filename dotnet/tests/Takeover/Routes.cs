@@ -15,6 +15,7 @@ internal static class Routes
         var services = routes.ServiceProvider;
         services.GetRequiredService<IHostApplicationLifetime>().ApplicationStarted.Register(
             () => Console.WriteLine($"serving at {string.Join(' ', Addresses(services) ?? [])}"));
+        Dispatch.Map(routes);
         routes.MapGet("/env", context => context.Response.WriteAsJsonAsync(Around(context.RequestServices)));
         routes.MapGet("/count", context => context.Response.WriteAsync($"{Interlocked.Increment(ref s_count)}"));
         routes.MapGet("/hello", context => context.Response.WriteAsync("Hello"));

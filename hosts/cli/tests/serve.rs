@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "serve/dispatch.rs"]
+mod dispatch;
 #[path = "serve/ends.rs"]
 mod ends;
 #[path = "serve/listens.rs"]

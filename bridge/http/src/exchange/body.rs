@@ -159,6 +159,11 @@ impl RequestBody {
         std::mem::take(&mut self.wanted)
     }
 
+    /// Nothing of it is still to come.
+    pub(super) fn is_whole(&self) -> bool {
+        self.end != End::Open
+    }
+
     /// The client still waits for `100 Continue`.
     pub(super) fn is_expected(&self) -> bool {
         self.expects

@@ -82,14 +82,7 @@ pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failur
     let options = Options::of(arguments, config)?;
     events::show();
     let operations = Operations::start(&options)?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = options.threads {
-        builder.worker_threads(threads);
-    }
-    // .NET code may run on these threads, and wants the room it has elsewhere.
-    builder.enable_all().thread_stack_size(4 << 20).thread_name("polyhost-io");
-    let runtime = builder.build().map_err(|e| Failure::io("the I/O threads", e))?;
-    let served = Served::start(&runtime, options, &operations, begun)?;
+    let (runtime, served) = Served::start(options, &operations, begun)?;
     operations.ready(&served.app);
     served.announce(global, &operations);
     let code = runtime.block_on(served.until_end(&operations));
@@ -97,6 +90,18 @@ pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failur
     // Threads of the application may still be inside .NET; nobody waits for them.
     runtime.shutdown_background();
     code
+}
+
+/// The threads for connections: as many as are asked for, or as there are processors.
+fn io_threads(threads: Option<usize>, inline: bool) -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // One of them never runs the application's code, so that somebody reads; it is one more, not one fewer.
+    let more = || inline.then(|| std::thread::available_parallelism().map_or(2, |n| n.get() + 1));
+    if let Some(threads) = threads.or_else(more) {
+        builder.worker_threads(threads);
+    }
+    // .NET code may run on these threads, and wants the room it has elsewhere.
+    builder.enable_all().thread_stack_size(4 << 20).thread_name("polyhost-io").build()
 }
 
 /// Command line and file, put together.
@@ -131,14 +136,11 @@ impl Options {
             address(text)?;
         }
         let admin = arguments.admin.as_ref().or(file.admin.listen.as_ref()).map(|text| address(text)).transpose()?;
-        // One of them never runs the application's code, so that somebody reads; it is one more, not one fewer.
-        let inline = !app.inline.paths.is_empty();
-        let threads = inline.then(|| std::thread::available_parallelism().map_or(2, |n| n.get() + 1));
         Ok(Options {
             app,
             listen: (arguments.listen.clone(), file.server.listen),
             limits: file.limits,
-            threads: arguments.threads.or(file.server.threads).or(threads),
+            threads: arguments.threads.or(file.server.threads),
             max_connections: file.server.max_connections,
             grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
             access: arguments.access_log.or(file.log.access),
@@ -168,35 +170,41 @@ struct Listened {
     by: &'static str,
     overruled: Vec<String>,
     ignored: Vec<String>,
+    inline: Vec<String>,
+    not_inline: Vec<String>,
     /// What the application is told.
     urls: Vec<String>,
 }
 
 /// What there is from the moment on that the application asks for its server.
-type Serving = (Server, Listened, Vec<Signal>);
+type Serving = (Runtime, Server, Listened, Vec<Signal>);
 
 impl Served {
-    fn start(runtime: &Runtime, options: Options, operations: &Operations, begun: Instant) -> Result<Served, Failure> {
+    fn start(options: Options, operations: &Operations, begun: Instant) -> Result<(Runtime, Served), Failure> {
         let observer = operations.observer();
-        let Options { app, listen, limits, max_connections, grace, .. } = options;
+        let Options { app, listen, limits, threads, max_connections, grace, .. } = options;
         let started: Arc<Mutex<Option<Serving>>> = Arc::default();
-        let (slot, handle) = (started.clone(), runtime.handle().clone());
+        let slot = started.clone();
+        let paths = !app.inline.paths.is_empty();
         let app = app.on_listen(move |app, settings| {
-            let _inside = handle.enter();
+            let runtime = io_threads(threads, paths || !settings.inline.is_empty());
+            let runtime = runtime.map_err(|e| format!("the I/O threads: {e}"))?;
+            let inside = runtime.enter();
             // Before anybody is told that it has started.
             let signals = signals().map_err(|e| format!("the signal handlers: {e}"))?;
             let (server, listened) = serve(app, settings, &listen, &limits, max_connections, observer.clone())?;
             let urls = listened.urls.clone();
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, listened, signals));
+            drop(inside);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, server, listened, signals));
             Ok(urls)
         });
         let app = AspNetApp::start(app)?;
-        let (server, listened, signals) = started
+        let (runtime, server, listened, signals) = started
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the application started and nobody listens"))?;
-        Ok(Served { app, server, listened, signals, grace, took: begun.elapsed() })
+        Ok((runtime, Served { app, server, listened, signals, grace, took: begun.elapsed() }))
     }
 
     fn announce(&self, global: &Global, operations: &Operations) {
@@ -205,7 +213,8 @@ impl Served {
         let took = self.took.as_secs_f64() * 1e3;
         if global.json {
             let line = json!({ "listening": addresses, "by": self.listened.by, "start_ms": took, "admin": admin, "pid": std::process::id(),
-                "overruled": self.listened.overruled, "ignored": self.listened.ignored });
+                "overruled": self.listened.overruled, "ignored": self.listened.ignored,
+                "inline": self.listened.inline, "not_inline": self.listened.not_inline });
             return screen::note(&line.to_string());
         }
         let paint = Paint::stderr();
@@ -220,6 +229,12 @@ impl Served {
             "started in {took:.0} ms{}; took over from Kestrel: server, limits, lifetime",
             runtime.unwrap_or_default()
         ));
+        if !self.listened.inline.is_empty() {
+            screen::note(&format!("on the I/O threads, as marked: {}", self.listened.inline.join("; ")));
+        }
+        for what in &self.listened.not_inline {
+            screen::note(&format!("{} marked inline, and not run so: {what}", paint.warning("note:")));
+        }
         for what in &self.listened.overruled {
             screen::note(&format!("{} not listening at {what}", paint.warning("note:")));
         }
@@ -305,7 +320,14 @@ fn serve(
     }
     let server = builder.start().map_err(|e| e.to_string())?;
     let urls = urls(&asked, server.addresses());
-    let listened = Listened { by: plan.by, overruled: plan.overruled, ignored: settings.ignored.clone(), urls };
+    let listened = Listened {
+        by: plan.by,
+        overruled: plan.overruled,
+        ignored: settings.ignored.clone(),
+        inline: settings.inline.clone(),
+        not_inline: settings.not_inline.clone(),
+        urls,
+    };
     Ok((server, listened))
 }
 

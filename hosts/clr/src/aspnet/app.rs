@@ -136,8 +136,7 @@ impl AspNetApp {
 
 impl HttpApp for Running {
     fn handle(&self, exchange: ExchangeId, turn: &mut Turn<'_>) {
-        let inline = &self.state.config().inline;
-        self.guest.request(self.id, exchange, turn, |path| inline.takes(path));
+        self.guest.request(self.id, exchange, turn, |head| self.state.runs_inline(head));
     }
 
     fn connection_closed(&self, kept: u32) {

@@ -9,6 +9,7 @@ use polyhost_http::limits::{DataRate, Limits};
 use serde_json::Value;
 
 use super::app::AspNetApp;
+use super::inline::{Inline, Route};
 use crate::config::ClrConfig;
 
 /// How an ASP.NET Core application starts.
@@ -79,30 +80,6 @@ impl fmt::Debug for AspNetConfig {
     }
 }
 
-/// Which requests run on the thread that reads the connection, instead of .NET's thread pool.
-///
-/// That saves a hand-over, and costs everybody on that thread what the request takes until it first awaits: it is for
-/// endpoints that answer within microseconds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Inline {
-    /// All of them.
-    pub all: bool,
-    /// Those whose path is one of these, or lies below one that ends in `/*`.
-    pub paths: Vec<String>,
-}
-
-impl Inline {
-    /// Whether a request for this path is one.
-    pub(crate) fn takes(&self, path: &[u8]) -> bool {
-        let fits = |rule: &String| match rule.as_bytes().strip_suffix(b"/*") {
-            Some(prefix) => path.strip_prefix(prefix).is_some_and(|rest| rest.first().is_none_or(|b| *b == b'/')),
-            None => rule.as_bytes() == path,
-        };
-        self.all || self.paths.iter().any(fits)
-    }
-}
-
 /// What an application says of its server: as it would to Kestrel.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -119,6 +96,11 @@ pub struct ServerSettings {
     pub max_connections: Option<u64>,
     /// What it has set for Kestrel that failed, in its words: an endpoint whose certificate is not there, say.
     pub ignored: Vec<String>,
+    /// Endpoints that it has marked to be run on the thread that reads the connection, which they are.
+    pub inline: Vec<String>,
+    /// Those that can't be told by a request's path, so that they are run on the pool, each with the reason.
+    pub not_inline: Vec<String>,
+    pub(crate) routes: Vec<Route>,
 }
 
 impl ServerSettings {
@@ -136,8 +118,15 @@ impl ServerSettings {
             add_server_header: said["addServerHeader"] != false,
             max_connections: said["limits"]["maxConcurrentConnections"].as_u64(),
             ignored: texts("ignored"),
+            inline: texts("inline"),
+            not_inline: texts("notInline"),
+            routes: said["routes"].as_array().into_iter().flatten().map(route).collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn route(said: &Value) -> Result<Route, String> {
+    Route::parse(said).ok_or_else(|| format!("bridge bug: the server tells of a route {said}, please report"))
 }
 
 /// Limits by Kestrel's names; null is no limit.
@@ -165,20 +154,4 @@ fn limits(said: &Value) -> Limits {
     limits.min_request_body_data_rate = rate("minRequestBodyDataRate");
     limits.min_response_data_rate = rate("minResponseDataRate");
     limits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inline_takes_paths_and_what_lies_below() {
-        let inline = Inline { all: false, paths: vec!["/health".into(), "/api/*".into()] };
-        for path in ["/health", "/api", "/api/", "/api/x/y"] {
-            assert!(inline.takes(path.as_bytes()), "{path}");
-        }
-        for path in ["/", "/health/x", "/apix", "/ap"] {
-            assert!(!inline.takes(path.as_bytes()), "{path}");
-        }
-    }
 }

@@ -2,10 +2,12 @@
 
 mod app;
 mod config;
+mod inline;
 pub(crate) mod published;
 pub(crate) mod state;
 mod stats;
 
 pub use app::AspNetApp;
-pub use config::{AspNetConfig, Inline, ServerSettings};
+pub use config::{AspNetConfig, ServerSettings};
+pub use inline::Inline;
 pub use stats::Stats;

@@ -4,9 +4,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use polyhost_bridge::{Error, ErrorKind, Result};
+use polyhost_http::head::RequestHead;
 
 use super::app::{AspNetApp, Running};
 use super::config::{AspNetConfig, ServerSettings};
+use super::inline::Route;
 use crate::ffi::signals;
 
 /// Something an application says of itself; see `AppEventKind` in C#.
@@ -41,6 +43,8 @@ pub(crate) struct State {
     config: AspNetConfig,
     /// Set before `Main` starts.
     running: OnceLock<Weak<Running>>,
+    /// Set as its server starts, before it takes requests.
+    routes: OnceLock<Vec<Route>>,
     now: Mutex<Now>,
     changed: Condvar,
 }
@@ -57,7 +61,13 @@ struct Now {
 
 impl State {
     pub(crate) fn new(config: AspNetConfig) -> Self {
-        State { config, running: OnceLock::new(), now: Mutex::default(), changed: Condvar::new() }
+        State {
+            config,
+            running: OnceLock::new(),
+            routes: OnceLock::new(),
+            now: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     /// Ties the state to the application that it is of.
@@ -70,6 +80,11 @@ impl State {
         &self.config
     }
 
+    /// Whether a request is to run on the thread that has read it.
+    pub(crate) fn runs_inline(&self, head: &RequestHead) -> bool {
+        self.config.inline.chooses(self.routes.get().map_or(&[], Vec::as_slice), head)
+    }
+
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,7 +94,9 @@ impl State {
     /// # Errors
     /// What the application gets as the reason why it can't.
     pub(crate) fn listen(&self, text: &str) -> Result<Vec<String>, String> {
-        let settings = ServerSettings::parse(text)?;
+        let mut settings = ServerSettings::parse(text)?;
+        // An application has one server, which starts once.
+        let _ = self.routes.set(std::mem::take(&mut settings.routes));
         if self.config.own_signals {
             signals::take_back();
         }

@@ -108,6 +108,7 @@ struct Request {
 /// A flag of a response head.
 const HEAD_OPEN: u16 = 1;
 
+const HAS_BODY: u32 = 1;
 const INLINE: u32 = 8;
 const TLS: u32 = 16;
 
@@ -323,7 +324,7 @@ impl Guest {
         app: u32,
         exchange: ExchangeId,
         turn: &mut Turn<'_>,
-        inline: impl FnOnce(&[u8]) -> bool,
+        inline: impl FnOnce(&RequestHead) -> bool,
     ) {
         if altstack::ready().is_err() {
             exchange.abort();
@@ -341,9 +342,10 @@ impl Guest {
         // writes.
         exchange.listen(self, turn.kept);
         let mut lines = LINES.take();
-        let request = exchange.request(|head| (fill(head, &mut lines), inline(head.path())));
+        let request = exchange.request(|head| (fill(head, &mut lines), inline(head)));
         if let Some((mut request, inline)) = request {
-            if inline && turn.try_inline() {
+            // Code that waits here for the rest of a body would wait for itself.
+            if inline && (request.flags & HAS_BODY == 0 || exchange.is_body_whole()) && turn.try_inline() {
                 request.flags |= INLINE;
             }
             let (slot, generation) = exchange.parts();
