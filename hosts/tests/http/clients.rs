@@ -13,6 +13,8 @@ type Find = fn() -> Result<Command, String>;
 pub(crate) struct Client {
     pub name: &'static str,
     find: Find,
+    /// The name in `POLYHOST_REQUIRE` that makes it a failure where it cannot run.
+    needs: &'static str,
     /// One run for each line of arguments, of which `{address}` is the server's.
     runs: &'static [&'static str],
     /// Whether a run that fails may be what is wanted.
@@ -20,18 +22,20 @@ pub(crate) struct Client {
 }
 
 pub(crate) const CLIENTS: &[Client] = &[
-    Client { name: "curl", find: || tool("curl"), runs: CURL, may_fail: true },
-    Client { name: "HttpClient_and_ClientWebSocket", find: dotnet, runs: ADDRESS, may_fail: false },
+    Client { name: "curl", find: || tool("curl"), needs: "clr", runs: CURL, may_fail: true },
+    Client { name: "HttpClient_and_ClientWebSocket", find: dotnet, needs: "clr", runs: ADDRESS, may_fail: false },
     Client {
         name: "Python_websockets",
         find: || python("websockets", "websockets_client.py"),
+        needs: "cpython",
         runs: ADDRESS,
         may_fail: false,
     },
-    Client { name: "npm_ws", find: || node("ws", "ws_client.js"), runs: ADDRESS, may_fail: false },
+    Client { name: "npm_ws", find: || node("ws", "ws_client.js"), needs: "node", runs: ADDRESS, may_fail: false },
     Client {
         name: "npm_signalr",
         find: || node("@microsoft/signalr", "signalr_client.js"),
+        needs: "node",
         runs: ADDRESS,
         may_fail: false,
     },
@@ -71,6 +75,10 @@ const CURL: &[&str] = &[
 /// Runs a client against both servers.
 pub(crate) fn compare(client: &Client, pair: &Pair) -> Result<Completion, Failed> {
     if let Err(reason) = (client.find)() {
+        let needs = client.needs;
+        if server::is_required(needs) {
+            return Err(format!("{reason}, and POLYHOST_REQUIRE asks for {needs}").into());
+        }
         return Ok(Completion::ignored_with(reason));
     }
     for line in client.runs {
@@ -123,18 +131,19 @@ fn python(package: &str, script: &str) -> Result<Command, String> {
     let program = in_workspace(".venv/bin/python");
     let has = Command::new(&program).args(["-c", &format!("import {package}")]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        return Err(format!("no Python package {package} in .venv"));
+        return Err(format!("no Python package {package} in .venv; run `make setup`"));
     }
     let mut command = Command::new(program);
     command.arg(scripts().join(script));
     Ok(command)
 }
 
-/// A script for Node, with the packages of `target/clients/node_modules`.
+/// A script for Node, with the packages that `make setup` has got.
 fn node(package: &str, script: &str) -> Result<Command, String> {
-    let modules = in_workspace("target/clients/node_modules");
+    let modules = in_workspace(".npm/node_modules");
     if !modules.join(package).is_dir() {
-        return Err(format!("no npm package {package} in {}", modules.display()));
+        let modules = modules.display();
+        return Err(format!("no npm package {package} in {modules}; run `make setup` where Node and npm are"));
     }
     let mut command = Command::new("node");
     command.env("NODE_PATH", modules).arg(scripts().join(script));

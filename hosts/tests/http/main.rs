@@ -59,7 +59,7 @@ fn on(
 ) -> Result<Completion, Failed> {
     match servers.pair(profile) {
         Ok(pair) => trial(pair),
-        Err(missing) if server::is_required() => Err(Failed::from(missing.clone())),
+        Err(missing) if server::is_required("clr") => Err(Failed::from(missing.clone())),
         Err(missing) => Ok(Completion::ignored_with(missing.clone())),
     }
 }

@@ -81,10 +81,10 @@ impl Servers {
     }
 }
 
-/// Whether a server that is missing is a failure.
-pub(crate) fn is_required() -> bool {
+/// Whether `POLYHOST_REQUIRE` says that this must not be missing.
+pub(crate) fn is_required(name: &str) -> bool {
     let list = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
-    list.split(',').any(|name| name.trim() == "clr")
+    list.split(',').any(|it| it.trim() == name)
 }
 
 /// `dotnet App.dll`, with the application's own server.

@@ -7,27 +7,29 @@ use std::process::ExitCode;
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
 use polyhost_toolchain::setup::{
-    Error, Project, Result, cargo_config, dotnet, guests, lua, protoc, python, report, roslyn,
+    Error, Project, Result, cargo_config, dotnet, guests, lua, node, protoc, python, report, roslyn,
 };
 
 const HELP: &str = "\
 Gets what a checkout of Polyhost needs onto the machine. It can be run again at any time.
 
-usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|guests|protoc|all]...
+usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|node|guests|protoc|all]...
        polyhost-setup report [--json]
        polyhost-setup csharp-tests [--require RUNTIMES]
        polyhost-setup dotnet ARGUMENTS...
        polyhost-setup features | scope
 
-ensure        makes sure of .NET (dotnet), a Python environment (python), the C# guests (guests) or all of them;
-              if asked, of the protoc that makes C# messages (protoc), and prints its path
+ensure        makes sure of .NET (dotnet), a Python environment (python), npm packages where Node is (node), the C#
+              guests (guests) or all of them; if asked, of the protoc that makes C# messages (protoc), and prints its
+              path
 report        tells what is found on this machine, and where
 csharp-tests  builds the C# tests and runs them; skips them where there is no SDK to do it
 dotnet        runs the SDK's own program with the project's settings
 features      prints the features of the crate `polyhost` that can be built here
 scope         prints the arguments with which cargo takes everything that can be built here
 
---require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit (default: POLYHOST_REQUIRE)
+--require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit,node (default:
+                    POLYHOST_REQUIRE)
 --root FOLDER       the checkout (default: the one around the working folder)
 
 Variables:
@@ -86,6 +88,10 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
     if arguments.asked("python") {
         let ready = |path: PathBuf| format!("Python environment, {}", path.display());
         tally.add("cpython", python::ensure(project).map(ready));
+    }
+    if arguments.asked("node") {
+        let ready = |path: PathBuf| format!("npm packages, {}", path.display());
+        tally.add("node", node::ensure(project).map(ready));
     }
     let mut root = None;
     if arguments.asked("dotnet") || arguments.asked("guests") {
@@ -241,7 +247,7 @@ impl Arguments {
                 name if parsed.command.is_empty() && COMMANDS.contains(&name) => {
                     parsed.command = argument;
                 }
-                "dotnet" | "python" | "guests" | "protoc" | "all" if parsed.command == "ensure" => {
+                "dotnet" | "python" | "node" | "guests" | "protoc" | "all" if parsed.command == "ensure" => {
                     parsed.parts.push(argument);
                 }
                 other => return Err(format!("`{other}` is not understood here")),
@@ -259,8 +265,8 @@ fn list(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
     names
         .map(|name| match name {
-            "clr" | "cpython" | "luajit" => Ok(name.to_owned()),
-            other => Err(format!("`{other}` is no runtime to require; there are clr, cpython and luajit")),
+            "clr" | "cpython" | "luajit" | "node" => Ok(name.to_owned()),
+            other => Err(format!("`{other}` is no runtime to require; there are clr, cpython, luajit and node")),
         })
         .collect()
 }

@@ -7,6 +7,7 @@ pub mod cargo_config;
 pub mod dotnet;
 pub mod guests;
 pub mod lua;
+pub mod node;
 pub mod nuget;
 pub mod protobuf;
 pub mod protoc;

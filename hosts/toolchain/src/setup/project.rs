@@ -58,6 +58,11 @@ impl Project {
         self.root.join(".lua")
     }
 
+    /// The npm packages of tests and examples, `.npm`.
+    pub fn npm(&self) -> PathBuf {
+        self.root.join(".npm")
+    }
+
     /// Where built C# guests go, one folder for each project: `target/guests`.
     ///
     /// It does not follow `CARGO_TARGET_DIR`: two checkouts that share a build folder may have got their guests from

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Project, protobuf};
+use super::{Project, node, protobuf};
 use crate::dotnet::{DotnetRoot, has_icu};
 use crate::{Search, dotnet, python, roslyn};
 
@@ -33,6 +33,7 @@ pub fn json(project: &Project) -> Value {
             })),
             "looked": looked(&python),
         },
+        "npm": node::is_ready(project).then(|| project.npm()),
         "offline": project.offline(),
         "feed": project.feed(),
     })
@@ -52,6 +53,9 @@ pub fn text(project: &Project) -> String {
     section(&mut text, &compiler, path);
     let found = python.found.as_ref().map(|p| format!("Python {} at {}", p.version, p.executable.display()));
     section(&mut text, &python, found);
+    let packages = project.npm().display().to_string();
+    let packages = if node::is_ready(project) { &packages } else { "none; `make setup` gets them where Node is" };
+    text += &format!("npm packages: {packages}\n");
     text
 }
 
