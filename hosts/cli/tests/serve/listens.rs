@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
-use crate::running::{Running, body, exchange, over_unix, serve, takeover};
+use crate::running::{Running, body, exchange, over_unix, serve, serve_inherited, takeover};
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
@@ -148,15 +147,7 @@ fn at_a_unix_socket() {
 fn at_an_inherited_listener() {
     let Some(app) = takeover() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let inner = serve(&app, &["--listen", "systemd:"]);
-    // The shell becomes the server, so its number is the server's.
-    let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&{}", listener.as_raw_fd());
-    let mut command = Command::new("sh");
-    command.args(["-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    // SAFETY: the descriptor is ours; children of other tests that get it do nothing with it.
-    unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFD, 0) };
-    let running = Running::start(command);
+    let running = Running::start(serve_inherited(&app, &listener));
     assert_eq!(listener.local_addr().expect("an address").port(), running.address().port());
     assert_eq!("Hello", body(&running.get("/hello")));
     running.stop();

@@ -1,7 +1,9 @@
 //! A server in a process of its own, and requests for it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -55,6 +57,18 @@ pub(crate) fn serve(app: &Path, arguments: &[&str]) -> Command {
     quiet(command)
 }
 
+/// `polyhost serve App`, which takes the connections of this listener.
+pub(crate) fn serve_inherited(app: &Path, listener: &TcpListener) -> Command {
+    let inner = serve(app, &["--listen", "systemd:"]);
+    // The shell becomes the server, so its number is the server's.
+    let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&{}", listener.as_raw_fd());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    // SAFETY: the descriptor is ours; children of other tests that get it do nothing with it.
+    unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFD, 0) };
+    quiet(command)
+}
+
 /// Nothing of this process's own surroundings.
 fn quiet(mut command: Command) -> Command {
     for name in ["ASPNETCORE_URLS", "ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT", "NO_COLOR"] {
@@ -76,15 +90,30 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it and waits until the application says that it has started.
     #[track_caller]
-    pub(crate) fn start(mut command: Command) -> Running {
+    pub(crate) fn start(command: Command) -> Running {
+        let mut running = Running::spawn(command);
+        let line = running.until("serving at ");
+        running.urls = line.trim_start_matches("serving at ").split(' ').map(str::to_owned).collect();
+        running
+    }
+
+    /// Starts one whose application says nothing, and waits until the server says that it has started.
+    #[track_caller]
+    pub(crate) fn start_silent(command: Command) -> Running {
+        let mut running = Running::spawn(command);
+        let line = running.until("listening on ");
+        running.urls = line.split(' ').nth(2).map(str::to_owned).into_iter().collect();
+        running.until("started in ");
+        running
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command) -> Running {
         let mut child = command.spawn().expect("the program starts");
         let (sender, lines) = mpsc::channel();
         forward(child.stdout.take().expect("piped"), sender.clone());
         forward(child.stderr.take().expect("piped"), sender);
-        let mut running = Running { child, lines, said: String::new(), urls: Vec::new() };
-        let line = running.until("serving at ");
-        running.urls = line.trim_start_matches("serving at ").split(' ').map(str::to_owned).collect();
-        running
+        Running { child, lines, said: String::new(), urls: Vec::new() }
     }
 
     /// Waits for a line that begins so.

@@ -89,6 +89,7 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
         let ready = |path: PathBuf| format!("Python environment, {}", path.display());
         tally.add("cpython", python::ensure(project).map(ready));
     }
+    // Before the guests: pages of examples take in what is in these packages.
     if arguments.asked("node") {
         let ready = |path: PathBuf| format!("npm packages, {}", path.display());
         tally.add("node", node::ensure(project).map(ready));

@@ -1,4 +1,4 @@
-//! The npm packages of tests and examples, in `.npm`: clients in Node, and what drives a browser.
+//! The npm packages of tests and examples, in `.npm`: clients in Node, what drives a browser, and what pages take in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,10 @@ const LIST: &str = "hosts/cli/tests/web";
 
 /// Debian 12 has it.
 const OLDEST: u32 = 18;
+
+/// What pages of examples take in, from where in the packages to where in the checkout; git ignores it there.
+const TAKEN_IN: [(&str, &str); 1] =
+    [("@microsoft/signalr/dist/browser/signalr.min.js", "hosts/examples/chat/clr/wwwroot/lib/signalr.min.js")];
 
 /// How long the installation may take, in seconds.
 const LIMIT: u32 = 300;
@@ -33,7 +37,13 @@ pub fn ensure(project: &Project) -> Result<PathBuf> {
     if !fs::read_to_string(stamp_file(&place)).is_ok_and(|old| old == stamp) {
         install(project, &npm, &list, &place, &stamp)?;
     }
-    Ok(place.join("node_modules"))
+    let modules = place.join("node_modules");
+    for (from, to) in TAKEN_IN {
+        let from = modules.join(from);
+        let text = fs::read_to_string(&from).map_err(|e| Error::about(from.display(), e))?;
+        write_if_changed(&project.root().join(to), &text)?;
+    }
+    Ok(modules)
 }
 
 /// Whether the packages are there, finished.
