@@ -120,7 +120,8 @@ pub struct HeaderField<'a> {
     pub known: u8,
     /// The name as sent.
     pub name: &'a [u8],
-    /// The value without the white space around it, valid UTF-8 without control characters other than tab.
+    /// The value without the white space around it, without control characters other than tab. It is valid UTF-8 unless
+    /// the limits allow any encoding.
     pub value: &'a [u8],
 }
 

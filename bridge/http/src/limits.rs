@@ -11,6 +11,8 @@ pub struct Limits {
     pub max_request_headers_total_size: usize,
     /// Header lines of a request; trailers may be as many again.
     pub max_request_header_count: usize,
+    /// Whether header values may be of any encoding, which the application knows. Otherwise they are UTF-8.
+    pub any_header_encoding: bool,
     /// Bytes of a request body with its chunk framing; `None`: no limit.
     pub max_request_body_size: Option<u64>,
     /// Bytes of one chunk's extensions. Kestrel counts them only as a part of the body.
@@ -61,6 +63,7 @@ impl Default for Limits {
             max_request_line_size: 8 * 1024,
             max_request_headers_total_size: 32 * 1024,
             max_request_header_count: 100,
+            any_header_encoding: false,
             max_request_body_size: Some(30_000_000),
             max_chunk_extension_size: 4 * 1024,
             max_request_buffer_size: 1024 * 1024,

@@ -49,6 +49,7 @@ internal static class Announcement
         json.WriteNumber("maxRequestLineSize", options.MaxRequestLineSize);
         json.WriteNumber("maxRequestHeadersTotalSize", options.MaxRequestHeadersTotalSize);
         json.WriteNumber("maxRequestHeaderCount", options.MaxRequestHeaderCount);
+        json.WriteBoolean("anyHeaderEncoding", options.RequestHeaderEncoding is not null);
         Write(json, "maxRequestBodySize", options.MaxRequestBodySize);
         Write(json, "maxResponseBufferSize", options.MaxResponseBufferSize);
         Write(json, "maxConcurrentConnections", options.MaxConcurrentConnections);

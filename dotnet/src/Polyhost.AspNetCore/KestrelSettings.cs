@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Net;
 using System.Reflection;
+using System.Text;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -20,9 +21,15 @@ internal static class KestrelSettings
         Apply(provider.GetServices<IConfigureOptions<KestrelServerOptions>>(), one => one.Configure(options), settings);
         Apply(provider.GetServices<IPostConfigureOptions<KestrelServerOptions>>(), one => one.PostConfigure(Options.DefaultName, options), settings);
         Copy(options, settings);
+        settings.RequestHeaderEncoding = Chosen(options.RequestHeaderEncodingSelector);
+        settings.ResponseHeaderEncoding = Chosen(options.ResponseHeaderEncodingSelector);
         settings.Endpoints.AddRange(InCode(options));
         settings.Endpoints.AddRange(InConfiguration(provider.GetService<IConfiguration>()));
     }
+
+    /// <summary>None for Kestrel's own, which has no opinion on any header.</summary>
+    private static Func<string, Encoding?>? Chosen(Func<string, Encoding?> selector) =>
+        selector.Method.Module.Assembly == typeof(KestrelServerOptions).Assembly ? null : selector;
 
     /// <summary>Each by itself: what was set before one throws (an endpoint without its certificate, say) stays.</summary>
     private static void Apply<T>(IEnumerable<T> all, Action<T> apply, ServerOptions settings)

@@ -14,6 +14,7 @@ internal static class Messages
     internal const string SynchronousWrites = "Synchronous operations are disallowed. Call WriteAsync or set AllowSynchronousIO to true instead.";
     internal const string BlockingRead = "this request runs on the thread that receives its body, which must not wait for it; read asynchronously";
     internal const string BlockingWrite = "this request blocks the thread that would send it, and waits there for the client to take more; await the write, or do not have the endpoint run inline";
+    internal const string InvalidHeaders = "Malformed request: invalid headers.";
     internal const string ApplicationFailed = "The response has been aborted due to an unhandled application exception.";
     internal const string AdvanceOrder = "Invalid ordering of calling StartAsync or CompleteAsync and Advance.";
     internal const string WritingAfterCompletion = "Writing is not allowed after writer was completed.";

@@ -195,7 +195,18 @@ internal abstract partial class RequestContext
 
     internal long? RequestContentLength => _request.ContentLength >= 0 ? _request.ContentLength : null;
 
-    private static string DecodeUtf8(ReadOnlySpan<byte> bytes)
+    /// <summary>As above, in the encoding that the application has chosen.</summary>
+    internal unsafe string Decode(ref Slice place, RequestHeaders headers, string name, uint generation)
+    {
+        var data = (byte*)Volatile.Read(ref place.Address);
+        var length = Volatile.Read(ref place.Length);
+        Verify(generation);
+        var text = headers.Decode(name, new ReadOnlySpan<byte>(data, checked((int)length)));
+        Verify(generation);
+        return text;
+    }
+
+    internal static string DecodeUtf8(ReadOnlySpan<byte> bytes)
     {
         try
         {
@@ -203,7 +214,7 @@ internal abstract partial class RequestContext
         }
         catch (DecoderFallbackException)
         {
-            throw new BadHttpRequestException("Malformed request: invalid headers.");
+            throw new BadHttpRequestException(Messages.InvalidHeaders);
         }
     }
 
@@ -301,9 +312,9 @@ internal abstract partial class RequestContext
         var trailers = new HeaderDictionary();
         if (HasBody && Native.RequestTrailers(Exchange, out var packed))
         {
-            foreach (var (name, value) in PackedHeaders.Read(packed))
+            foreach (var (name, value) in PackedHeaders.ReadBytes(packed))
             {
-                trailers.Append(name, value);
+                trailers.Append(name, _requestHeaders.Decode(name, value));
             }
         }
         return trailers;

@@ -26,7 +26,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     private static readonly ContextCallback s_run = static state => Unsafe.As<RequestContext>(state!).Run();
 
     private readonly RequestHeaders _requestHeaders;
-    private readonly ResponseHeaders _responseHeaders = new();
+    private readonly ResponseHeaders _responseHeaders;
     private readonly RequestBodyReader _reader;
     private readonly RequestBodyStream _requestStream;
     private readonly ResponseBodyWriter _writer;
@@ -49,7 +49,8 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     protected RequestContext(HostServer server)
     {
         Server = server;
-        _requestHeaders = new RequestHeaders(this);
+        _requestHeaders = new RequestHeaders(this, server.Options.RequestHeaderEncoding);
+        _responseHeaders = new ResponseHeaders(server.Options.ResponseHeaderEncoding);
         _reader = new RequestBodyReader(this);
         _requestStream = new RequestBodyStream(this, _reader);
         _writer = new ResponseBodyWriter(this);
@@ -162,6 +163,12 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
 
     private void Run()
     {
+        var unreadable = _requestHeaders.FindUnreadable();
+        if (unreadable is not null)
+        {
+            // Hosting looks at some, too.
+            RequestHeaders = new HeaderDictionary();
+        }
         try
         {
             CreateHostContext();
@@ -175,7 +182,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         Task application;
         try
         {
-            application = ProcessAsync();
+            application = unreadable is null ? ProcessAsync() : Task.FromException(unreadable);
         }
         catch (Exception e)
         {

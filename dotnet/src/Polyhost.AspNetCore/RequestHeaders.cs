@@ -12,7 +12,7 @@ namespace Polyhost.AspNetCore;
 /// string of the connection's previous request where that says the same. The first change, and whatever wants them all,
 /// makes a dictionary of them.
 /// </summary>
-internal sealed unsafe partial class RequestHeaders(RequestContext context) : IHeaderDictionary
+internal sealed unsafe partial class RequestHeaders(RequestContext context, Func<string, Encoding?>? encoding = null) : IHeaderDictionary
 {
     /// <summary>By the line's place in the head: requests of one connection mostly have the same lines.</summary>
     private Kept[] _kept = new Kept[16];
@@ -151,7 +151,9 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context) : IH
             context.Verify(generation);
             return value;
         }
-        value = context.Decode(ref header.Value, value, generation);
+        value = encoding is null
+            ? context.Decode(ref header.Value, value, generation)
+            : context.Decode(ref header.Value, this, Name(ref header, index, generation), generation);
         kept.Value = value;
         Volatile.Write(ref kept.Generation, generation);
         return value;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace Polyhost.AspNetCore;
 
@@ -60,7 +61,8 @@ internal sealed unsafe partial class ResponseHeaders
 
     private void Write(string name, string value)
     {
-        var needed = _packedLength + PackedHeaders.SizeOf(name, value);
+        var chosen = encoding?.Invoke(name) ?? Encoding.UTF8;
+        var needed = _packedLength + PackedHeaders.SizeOf(name, value, chosen);
         if (needed > _packed.Length)
         {
             // Pinned: the host reads it where it is.
@@ -68,6 +70,6 @@ internal sealed unsafe partial class ResponseHeaders
             _packed.AsSpan(0, _packedLength).CopyTo(larger);
             _packed = larger;
         }
-        _packedLength += PackedHeaders.Write(_packed.AsSpan(_packedLength), name, value);
+        _packedLength += PackedHeaders.Write(_packed.AsSpan(_packedLength), name, value, chosen);
     }
 }

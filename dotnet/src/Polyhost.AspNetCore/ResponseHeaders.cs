@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
@@ -12,10 +13,13 @@ namespace Polyhost.AspNetCore;
 /// The headers of a response, in the order they were set. They are few, so they are found by looking at each; the length
 /// is kept apart.
 /// </summary>
-internal sealed unsafe partial class ResponseHeaders : IHeaderDictionary
+internal sealed unsafe partial class ResponseHeaders(Func<string, Encoding?>? encoding = null) : IHeaderDictionary
 {
     private static readonly SearchValues<char> s_tokens =
         SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+    private static readonly SearchValues<char> s_controls =
+        SearchValues.Create([.. Enumerable.Range(0, 32).Where(static c => c != '\t').Append(127).Select(static c => (char)c)]);
 
     /// <summary>What is past <see cref="_count"/> is left of earlier responses: names that are known to be valid.</summary>
     private Entry[] _entries = new Entry[8];
@@ -216,7 +220,14 @@ internal sealed unsafe partial class ResponseHeaders : IHeaderDictionary
             }
         }
         ref var entry = ref _entries[index < 0 ? _count : index];
-        Validate(ref entry, value);
+        if (encoding?.Invoke(key) is null)
+        {
+            Validate(ref entry, value);
+        }
+        else
+        {
+            ValidateEncoded(ref entry, value);
+        }
         if (index < 0)
         {
             entry.Name = key;
@@ -274,6 +285,20 @@ internal sealed unsafe partial class ResponseHeaders : IHeaderDictionary
             if (text is not null)
             {
                 ValidateValue(text);
+            }
+        }
+    }
+
+    /// <summary>All but control characters may be in what has an encoding of its own.</summary>
+    private static void ValidateEncoded(ref Entry entry, in StringValues value)
+    {
+        entry.Valid = null;
+        foreach (var text in value)
+        {
+            var at = text.AsSpan().IndexOfAny(s_controls);
+            if (at >= 0)
+            {
+                throw new InvalidOperationException(Messages.InvalidCharacter(text![at]));
             }
         }
     }

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Polyhost.AspNetCore;
 
 /// <summary>What the application has asked of its server, with Kestrel's defaults.</summary>
@@ -8,6 +10,12 @@ internal sealed class ServerOptions
     internal bool AddServerHeader { get; set; } = true;
 
     internal bool DisableStringReuse { get; set; }
+
+    /// <summary>The encoding of a request's header by its name; none, for the function or for the header, is UTF-8.</summary>
+    internal Func<string, Encoding?>? RequestHeaderEncoding { get; set; }
+
+    /// <summary>The same of a response, where none is ASCII.</summary>
+    internal Func<string, Encoding?>? ResponseHeaderEncoding { get; set; }
 
     /// <summary>None for no limit.</summary>
     internal long? MaxRequestBodySize { get; set; } = 30_000_000;

@@ -2,6 +2,7 @@
 // (hosts/tests/http.rs) run it under two servers and compare what comes back, so every answer is the same at each run.
 
 using System.Diagnostics;
+using System.Text;
 using HttpContract;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -56,10 +57,21 @@ if (Environment.GetEnvironmentVariable("HTTP_CONTRACT_UNTIL_EOF") is not null)
 
 app.Run();
 
+static Encoding? Encode(string header) => header switch
+{
+    "X-Latin" or "User-Agent" => Encoding.Latin1,
+    "X-Utf" => Encoding.UTF8,
+    "X-Strict" => new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true),
+    "X-Ascii" => Encoding.ASCII,
+    _ => null,
+};
+
 static void Tighten(KestrelServerOptions options)
 {
     options.AddServerHeader = false;
     options.AllowSynchronousIO = true;
+    options.RequestHeaderEncodingSelector = Encode;
+    options.ResponseHeaderEncodingSelector = Encode;
     options.Limits.MaxRequestLineSize = 128;
     options.Limits.MaxRequestHeaderCount = 5;
     options.Limits.MaxRequestHeadersTotalSize = 256;

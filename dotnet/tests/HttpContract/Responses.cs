@@ -25,6 +25,7 @@ internal static class Responses
         app.Map("/header", Header);
         app.Map("/headers/many", ManyHeaders);
         app.Map("/headers/late", LateHeader);
+        app.Map("/headers/encoded", Encoded);
         app.Map("/cookies/set", Cookies);
         app.Map("/redirect", () => Results.Redirect("/elsewhere?a=b%20c"));
         app.Map("/trailers", Trailers);
@@ -202,6 +203,20 @@ internal static class Responses
             context.Response.Headers[$"X-Header-{i}"] = new string((char)('a' + i % 26), size);
         }
         return context.Response.WriteAsync("many");
+    }
+
+    /// <summary>A header with characters beyond ASCII, or its error.</summary>
+    private static Task Encoded(HttpContext context)
+    {
+        try
+        {
+            context.Response.Headers[context.Request.Value("name")] = $"a{context.Request.Value("value")}b";
+            return context.Say("set");
+        }
+        catch (InvalidOperationException e)
+        {
+            return context.Say(Text.Name(e));
+        }
     }
 
     private static async Task LateHeader(HttpContext context)

@@ -33,6 +33,7 @@ pub struct ChunkedDecoder {
     max_extension: usize,
     max_trailer_size: usize,
     max_trailer_count: usize,
+    any_encoding: bool,
     trailer_count: usize,
     trailer_size: usize,
     trailers: BytesMut,
@@ -63,6 +64,7 @@ impl ChunkedDecoder {
             max_extension: limits.max_chunk_extension_size,
             max_trailer_size: limits.headers_size(),
             max_trailer_count: limits.max_request_header_count,
+            any_encoding: limits.any_header_encoding,
             trailer_count: 0,
             trailer_size: 0,
             trailers: BytesMut::new(),
@@ -170,7 +172,7 @@ impl ChunkedDecoder {
         // Fields that say where a message ends or whom it is for come too late here.
         let misplaced =
             [Known::ContentLength, Known::TransferEncoding, Known::Host].iter().any(|k| *k as u8 == line.known);
-        if misplaced || !parse::is_value(value) {
+        if misplaced || !parse::is_value(value, self.any_encoding) {
             return Err(BadRequest::detail(400, "Invalid request trailer", &buffer[..end]));
         }
         packed::push(&mut self.trailers, name, value);

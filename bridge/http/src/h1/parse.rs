@@ -51,7 +51,7 @@ pub fn parse_head(
             return Err(headers_too_large());
         }
         if end == start + 1 && buffer[start] == b'\r' {
-            return finish(&buffer[..end + 1], head).map(|()| Some(end + 1));
+            return finish(&buffer[..end + 1], limits, head).map(|()| Some(end + 1));
         }
         if head.headers.len() >= limits.max_request_header_count {
             return Err(BadRequest::new(431, "Request contains too many headers."));
@@ -98,9 +98,10 @@ pub(crate) fn header_line(buffer: &[u8], start: usize, end: usize) -> Result<Hea
     })
 }
 
-/// Whether a value is UTF-8 without control characters other than tab.
-pub(crate) fn is_value(value: &[u8]) -> bool {
-    !value.iter().any(|&b| is_control(b)) && (value.is_ascii() || std::str::from_utf8(value).is_ok())
+/// Whether a value is UTF-8, or of any encoding, without control characters other than tab.
+pub(crate) fn is_value(value: &[u8], any_encoding: bool) -> bool {
+    let is_text = || any_encoding || value.is_ascii() || std::str::from_utf8(value).is_ok();
+    !value.iter().any(|&b| is_control(b)) && is_text()
 }
 
 fn take_request_line(
@@ -164,15 +165,15 @@ fn split_request_line(buffer: &[u8], start: usize, end: usize, head: &mut Reques
     Ok(())
 }
 
-fn finish(bytes: &[u8], head: &mut RequestHead) -> Result<(), BadRequest> {
+fn finish(bytes: &[u8], limits: &Limits, head: &mut RequestHead) -> Result<(), BadRequest> {
     let target = head.progress.target.take().expect("the request line was read");
-    check_values(bytes, head)?;
+    check_values(bytes, limits.any_header_encoding, head)?;
     head.store(bytes, &target)?;
     rules::conclude(head, &target, false)
 }
 
 /// Every line ends in CRLF, so a control character elsewhere shows in their number.
-fn check_values(bytes: &[u8], head: &RequestHead) -> Result<(), BadRequest> {
+fn check_values(bytes: &[u8], any_encoding: bool, head: &RequestHead) -> Result<(), BadRequest> {
     let from = head.progress.headers;
     let (mut controls, mut all) = (0usize, 0u8);
     for block in bytes[from..].chunks(128) {
@@ -188,7 +189,7 @@ fn check_values(bytes: &[u8], head: &RequestHead) -> Result<(), BadRequest> {
     if controls == expected && all < 0x80 {
         return Ok(());
     }
-    match head.headers.iter().find(|h| !is_value(h.value.of(bytes))) {
+    match head.headers.iter().find(|h| !is_value(h.value.of(bytes), any_encoding)) {
         Some(bad) => Err(header(&bytes[bad.name.start as usize..bad.value.end as usize])),
         None => Ok(()),
     }

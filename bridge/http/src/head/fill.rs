@@ -50,7 +50,7 @@ impl RequestHead {
         self.set_target(at.start as usize, at.end as usize, &target);
         let start = bytes.len();
         if let Some(host) = parts.host {
-            self.add(&mut bytes, b"Host", host)?;
+            self.add(&mut bytes, limits, b"Host", host)?;
         }
         for (name, value) in parts.headers {
             if parts.host.is_some() && name.eq_ignore_ascii_case(b"host") {
@@ -59,7 +59,7 @@ impl RequestHead {
             if self.headers.len() >= limits.max_request_header_count {
                 return Err(BadRequest::new(431, "Request contains too many headers."));
             }
-            self.add(&mut bytes, name, value)?;
+            self.add(&mut bytes, limits, name, value)?;
             if bytes.len() - start > limits.headers_size() {
                 return Err(BadRequest::new(431, "Request headers too long."));
             }
@@ -68,8 +68,8 @@ impl RequestHead {
         rules::conclude(self, &target, parts.has_body)
     }
 
-    fn add(&mut self, bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), BadRequest> {
-        if name.is_empty() || !table::all(name, table::TOKEN) || !parse::is_value(value) {
+    fn add(&mut self, bytes: &mut Vec<u8>, limits: &Limits, name: &[u8], value: &[u8]) -> Result<(), BadRequest> {
+        if name.is_empty() || !table::all(name, table::TOKEN) || !parse::is_value(value, limits.any_header_encoding) {
             return Err(BadRequest::detail(400, "Invalid request header", name));
         }
         let known = known::number(name);

@@ -150,6 +150,7 @@ fn limits(said: &Value) -> Limits {
     set(&mut limits.max_response_buffer_size, size("maxResponseBufferSize"));
     set(&mut limits.keep_alive_timeout, time("keepAliveTimeoutMs"));
     set(&mut limits.request_headers_timeout, time("requestHeadersTimeoutMs"));
+    limits.any_header_encoding = said["anyHeaderEncoding"] == true;
     limits.max_request_body_size = said["maxRequestBodySize"].as_u64();
     limits.min_request_body_data_rate = rate("minRequestBodyDataRate");
     limits.min_response_data_rate = rate("minResponseDataRate");

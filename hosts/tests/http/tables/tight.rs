@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(case("synchronous writing", get("/sync")));
     all.push(case("no name of the server", get("/text")));
     all.push(case("no name of the server in a refusal", "GET / HTTP/1.1\r\n\r\n"));
+    encodings(&mut all);
     let idle = Script::new().send(get("/text")).responses(1).end(End::Read);
     all.push(scripted("idle connection", idle));
     all.push(scripted("connection without a request", Script::new().end(End::Read)));
@@ -43,4 +44,21 @@ pub(crate) fn cases() -> Vec<Case> {
     let slow = request("POST", "/body/stream", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n";
     all.push(scripted("chunks that stop", Script::new().send(slow).responses(1).end(End::Read)));
     all.into_iter().map(Case::tight).collect()
+}
+
+/// `Encode` of the application chooses one by a header's name.
+fn encodings(all: &mut Vec<Case>) {
+    for name in ["X-Latin", "x-latin", "User-Agent", "X-Utf", "X-Strict", "X-Ascii", "X-Other"] {
+        for (what, value) in [("Latin-1", "a\u{e4}"), ("UTF-8", "a\u{c3}\u{a4}"), ("ASCII", "a")] {
+            all.push(case(format!("{name} in {what}"), request("GET", "/echo", &format!("{name}: {value}\r\n"))));
+        }
+    }
+    let trailer = request("POST", "/body/trailers", "Transfer-Encoding: chunked\r\n") + "0\r\nX-Latin: a\u{e4}\r\n\r\n";
+    all.push(case("trailer in Latin-1", trailer));
+    for name in ["X-Latin", "X-Utf", "X-Strict", "X-Ascii", "X-Other"] {
+        for value in ["%C3%A4", "%E2%82%AC", "%01", "%7F", "%09", "c"] {
+            let target = format!("/headers/encoded?name={name}&value={value}");
+            all.push(case(format!("response with {name} of {value}"), get(&target)));
+        }
+    }
 }
