@@ -88,7 +88,7 @@ internal static class Upgrades
             KeepAliveInterval = Timeout.InfiniteTimeSpan,
             DangerousEnableCompression = context.Request.Flag("compress"),
         });
-        var buffer = new byte[65536];
+        var buffer = new byte[context.Request.Number("buffer", 65536)];
         while (true)
         {
             ValueWebSocketReceiveResult result;

@@ -1,0 +1,23 @@
+namespace HttpContract;
+
+/// <summary>What the bench asks for, besides what the tests do.</summary>
+internal static class Loads
+{
+    internal static void Map(WebApplication app)
+    {
+        // Holds its thread, as a driver without asynchronous calls does.
+        app.Map("/blocking", (HttpContext context) =>
+        {
+            Thread.Sleep(context.Request.Number("milliseconds", 50));
+            return context.Say("blocked");
+        });
+        // Without this, what a process takes says more of when it last collected than of what it keeps.
+        app.Map("/collect", () =>
+        {
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            GC.WaitForPendingFinalizers();
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            return "collected";
+        });
+    }
+}
