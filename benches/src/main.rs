@@ -70,7 +70,7 @@ enum Command {
     ServeOne {
         /// What to serve
         what: http::What,
-        /// The published application
+        /// The published application, or what is served instead
         app: PathBuf,
     },
 }

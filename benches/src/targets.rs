@@ -34,8 +34,14 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("http.pool", "CPU of a keep-alive request against Kestrel, on .NET's thread pool"),
     ("http.inline", "CPU of a keep-alive request, Kestrel's against inline dispatch"),
     ("http.inline.user", "the same, in user code alone"),
+    ("http.nginx", "CPU of a keep-alive request, of nginx and Kestrel behind it against .NET's thread pool"),
+    ("http.nginx.inline", "the same against inline dispatch"),
     ("http.pipelined", "CPU of a request of 16 pipelined, Kestrel's against inline dispatch"),
-    ("http.pipelined.floor", "µs of CPU of such a request above hyper's hello and a call with no HTTP"),
+    (
+        "http.pipelined.floor",
+        "µs of CPU of such a request above hyper's hello and the application's pipeline in a loop in C#",
+    ),
+    ("http.observe", "µs of CPU of a keep-alive request, inline, for an access log and metrics"),
     ("http.start", "from nothing to the first response against `dotnet App.dll`"),
     ("http.body", "CPU of a body of 1 MiB each way against Kestrel, on .NET's thread pool"),
 ];

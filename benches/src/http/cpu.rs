@@ -20,11 +20,21 @@ pub(crate) struct Used {
 }
 
 impl Account {
-    /// Reads the account of a process.
+    /// Reads the account of some processes together.
     ///
     /// # Errors
-    /// Where there is no such process, or no scheduler statistics of its threads.
-    pub(crate) fn of(pid: u32) -> Result<Account, String> {
+    /// Where one is not there, or there are no scheduler statistics of its threads.
+    pub(crate) fn of(pids: &[u32]) -> Result<Account, String> {
+        let mut all = Account::default();
+        for &pid in pids {
+            let one = Account::of_one(pid)?;
+            all.threads.extend(one.threads);
+            all.ticks = (all.ticks.0 + one.ticks.0, all.ticks.1 + one.ticks.1);
+        }
+        Ok(all)
+    }
+
+    fn of_one(pid: u32) -> Result<Account, String> {
         let folder = format!("/proc/{pid}/task");
         let failed = |e| format!("{folder}: {e}; is the server gone?");
         let mut threads = HashMap::new();
@@ -58,16 +68,6 @@ impl Account {
     }
 }
 
-/// Nanoseconds that this thread has used.
-///
-/// # Errors
-/// Where the kernel keeps no scheduler statistics.
-pub(crate) fn of_this_thread() -> std::io::Result<u64> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    nanos.ok_or_else(|| std::io::Error::other("/proc/thread-self/schedstat is not understood"))
-}
-
 /// utime and stime of a line of `/proc/PID/stat`; see proc_pid_stat(5).
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     // The program's name may hold anything, brackets and spaces too.
@@ -95,7 +95,19 @@ mod tests {
 
     #[test]
     fn this_process_has_used_something() {
-        let account = Account::of(std::process::id()).expect("there are statistics");
+        let account = Account::of(&[std::process::id()]).expect("there are statistics");
         assert!(account.since(&Account::default()).total > 0.0);
+    }
+
+    #[test]
+    fn processes_are_added_up_and_one_that_is_gone_is_an_error() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().expect("cat");
+        let (this, other) = (std::process::id(), child.id());
+        let threads = |pids: &[u32]| Account::of(pids).map(|account| account.threads);
+        assert!(threads(&[this, other]).is_ok_and(|all| all.contains_key(&this) && all.contains_key(&other)));
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
+        let error = threads(&[this, other]).expect_err("it is gone");
+        assert!(error.contains(&other.to_string()), "{error}");
     }
 }

@@ -18,9 +18,9 @@ const ECHO: &str = "/body/pipe";
 const BODY: usize = 1 << 20;
 /// The one byte of bodies that are echoed. It is none of the framing's, so that counting it measures the body.
 const FILL: u8 = b'x';
-const STATUS: &[u8] = b"HTTP/1.1 200 ";
+pub(super) const STATUS: &[u8] = b"HTTP/1.1 200 ";
 /// A server that answers nothing for so long is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What each connection does over and over.
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +137,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| Error::other("the server does not answer"))?
 }
 
-fn unexpected(answer: &[u8]) -> Error {
+pub(super) fn unexpected(answer: &[u8]) -> Error {
     let start = String::from_utf8_lossy(&answer[..answer.len().min(200)]);
     Error::other(format!("the server answers {start:?}"))
 }
@@ -157,12 +157,12 @@ async fn response_length(stream: &mut TcpStream, request: &[u8]) -> Result<usize
 }
 
 /// Where the head of a response ends, if it does.
-fn head_end(answer: &[u8]) -> Option<usize> {
+pub(super) fn head_end(answer: &[u8]) -> Option<usize> {
     answer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// Whether a response is there to its end, which is declared or that of the chunks.
-fn is_whole(answer: &[u8]) -> bool {
+pub(super) fn is_whole(answer: &[u8]) -> bool {
     let Some(end) = head_end(answer) else { return false };
     let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
     match head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok()) {

@@ -3,21 +3,19 @@
 use std::convert::Infallible;
 use std::io::{BufRead, Error, Result};
 use std::path::Path;
-use std::pin::pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use polyhost::aspnet::{AspNetApp, AspNetConfig};
 use polyhost::http::Server;
+use polyhost::http::log::{AccessLog, LogFormat};
+use polyhost::http::observe::{Observer, ObserverConfig};
 use tokio::net::TcpListener;
 
-use super::cpu;
-use super::load::PATH;
 use super::server::LISTENING;
 
 /// What is served.
@@ -27,22 +25,28 @@ pub(crate) enum What {
     Pool,
     /// The application, its requests on the thread that reads the connection.
     Inline,
+    /// The same, with an access log to nowhere and metrics.
+    Observed,
     /// hyper's hello.
     Hello,
+    /// An nginx; the application is its configuration.
+    Nginx,
 }
 
-/// The question for the CPU nanoseconds of a request without HTTP.
-pub(super) const FLOOR: &str = "floor ";
-/// Requests without HTTP for one answer.
-const FLOOR_REQUESTS: u32 = 50_000;
+/// The question for the lines of the access log: how many were written, and how many lost.
+pub(super) const LINES: &str = "lines ";
 
 /// Serves until standard input ends.
 ///
 /// # Errors
 /// Where it can't start.
 pub(crate) fn run(what: What, app: &Path) -> Result<()> {
+    if what == What::Nginx {
+        return super::nginx::become_one(app);
+    }
+    let inline = matches!(what, What::Inline | What::Observed);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if what == What::Inline {
+    if inline {
         // One is always kept out of application code. With one for each processor, requests would be refused to run
         // inline while a processor has nothing better to do.
         builder.worker_threads(std::thread::available_parallelism()?.get() + 1);
@@ -55,53 +59,45 @@ pub(crate) fn run(what: What, app: &Path) -> Result<()> {
         listener.set_nonblocking(true)?;
         println!("{LISTENING}{}", listener.local_addr()?);
         runtime.spawn(hello(TcpListener::from_std(listener)?));
-        return until_end(|| Err(Error::other("hello has no floor")));
+        return until_end(None);
     }
+    let observer = (what == What::Observed).then(observer).transpose()?;
+    let observed = observer.clone();
     let mut config = AspNetConfig::new(app);
-    config.inline.all = what == What::Inline;
-    let (server, handle) = (std::sync::Arc::new(Mutex::new(None)), runtime.handle().clone());
+    config.inline.all = inline;
+    let (server, handle) = (Arc::new(Mutex::new(None)), runtime.handle().clone());
     let slot = server.clone();
     // The application itself says where it listens, once it has started.
-    let app = AspNetApp::start(config.on_listen(move |app, settings| {
+    let _app = AspNetApp::start(config.on_listen(move |app, settings| {
         let _inside = handle.enter();
         let address = "127.0.0.1:0".parse().map_err(|e| format!("{e}"))?;
-        let builder = Server::builder(std::sync::Arc::new(app.clone())).limits(settings.limits.clone());
+        let builder = Server::builder(Arc::new(app.clone())).limits(settings.limits.clone());
+        let builder = observed.iter().fold(builder, |builder, observer| builder.observe(observer.clone()));
         let server = builder.listen(address).start().map_err(|e| e.to_string())?;
         let addresses = server.addresses().iter().map(ToString::to_string).collect();
         *slot.lock().map_err(|e| e.to_string())? = Some(server);
         Ok(addresses)
     }))
     .map_err(Error::other)?;
-    until_end(|| floor(&app))
+    until_end(observer)
+}
+
+fn observer() -> Result<Arc<Observer>> {
+    let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    let access = Some(AccessLog::start(LogFormat::Json, nowhere)?);
+    Ok(Arc::new(Observer::new(ObserverConfig { access, ..ObserverConfig::default() })))
 }
 
 /// Answers questions until standard input ends, and this process with it: nobody waits for the application.
-fn until_end(floor: impl Fn() -> Result<f64>) -> Result<()> {
+fn until_end(observer: Option<Arc<Observer>>) -> Result<()> {
+    let log = observer.as_ref().and_then(|observer| observer.access_log());
     for line in std::io::stdin().lock().lines() {
-        if line? == FLOOR {
-            println!("{FLOOR}{}", floor()?);
+        if let (LINES, Some(log)) = (&*line?, log) {
+            let counts = log.counts();
+            println!("{LINES}{} {}", counts.written, counts.dropped);
         }
     }
     std::process::exit(0)
-}
-
-/// CPU nanoseconds of a request that this thread hands to the application with no HTTP between.
-fn floor(app: &AspNetApp) -> Result<f64> {
-    let before = cpu::of_this_thread()?;
-    for _ in 0..FLOOR_REQUESTS {
-        let request = http::Request::get(PATH).header("Host", "bench").body(Empty::<Bytes>::new());
-        let response = app.call(request.map_err(Error::other)?);
-        let whole = async {
-            let Ok(response) = response.await;
-            (response.status(), response.into_body().collect().await.is_ok())
-        };
-        // Inline, all of it has happened when the call returns; to wait for another thread would not be the floor.
-        match pin!(whole).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready((http::StatusCode::OK, true)) => {}
-            other => return Err(Error::other(format!("the application answers {other:?}"))),
-        }
-    }
-    Ok((cpu::of_this_thread()? - before) as f64 / f64::from(FLOOR_REQUESTS))
 }
 
 /// What hyper needs to say hello.

@@ -1,15 +1,15 @@
-//! The servers that are measured, each a process of its own.
+//! The servers that are measured, each a process of its own, or several.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use super::nginx::{self, Nginx};
+use super::process::{End, Process};
 use crate::report::Unmeasured;
 
 /// Built by `make setup`, like all C# of the project.
-const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/HttpContract/HttpContract.dll");
+const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests");
 /// How a server says where it listens: what ASP.NET Core itself says.
 pub(super) const LISTENING: &str = "Now listening on: http://";
 
@@ -18,72 +18,87 @@ pub(super) const LISTENING: &str = "Now listening on: http://";
 pub(super) enum Kind {
     /// `dotnet App.dll`.
     Kestrel,
+    /// The same, behind nginx.
+    Nginx,
     /// The same dll in a process of this program, its requests on .NET's thread pool.
     Pool,
     /// The same, its requests on the thread that reads the connection.
     Inline,
+    /// The same, with an access log and metrics.
+    Observed,
     /// hyper's hello.
     Hello,
+    /// No server: the application's pipeline, called from a loop in C#.
+    Pipeline,
 }
 
 /// A running server. It ends when this is dropped, or when its standard input does.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) address: SocketAddr,
-    child: Ended,
-    lines: mpsc::Receiver<String>,
+    /// Dropped before the server that it is in front of.
+    front: Option<Nginx>,
+    process: Process,
 }
 
-/// A process that is ended with its handle.
-#[derive(Debug)]
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // One that has ended by itself was seen by whoever asked it something.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Whether there is something to serve, and a .NET to serve it.
+/// Whether there is something to serve, a .NET to serve it, and what each of the servers needs besides.
 ///
 /// # Errors
 /// Says what is missing.
-pub(super) fn need() -> Result<(), Unmeasured> {
-    if !Path::new(APP).is_file() {
-        return Err(Unmeasured::Skipped(format!("{APP} is not built; run `make setup`")));
+pub(super) fn need(kinds: &[Kind]) -> Result<(), Unmeasured> {
+    guest("HttpContract")?;
+    for kind in kinds {
+        command(*kind)?;
+        if *kind == Kind::Nginx {
+            nginx::program().map_err(Unmeasured::Skipped)?;
+        }
     }
-    command(Kind::Kestrel).map(drop)
+    Ok(())
+}
+
+fn guest(name: &str) -> Result<PathBuf, Unmeasured> {
+    let path = Path::new(GUESTS).join(name).join(format!("{name}.dll"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Unmeasured::Skipped(format!("{} is not built; run `make setup`", path.display())))
 }
 
 fn command(kind: Kind) -> Result<Command, Unmeasured> {
     let skipped = |reason: String| Unmeasured::Skipped(reason);
+    let app = guest("HttpContract")?;
     let root = polyhost_toolchain::dotnet::find_for_host(None).map_err(|e| skipped(format!("no .NET: {e}")))?;
+    let serve_one = |what| {
+        let program = std::env::current_exe().map_err(|e| Unmeasured::Failed(format!("this program: {e}")))?;
+        let mut command = Command::new(program);
+        command.args(["serve-one", what]).arg(&app);
+        Ok::<_, Unmeasured>(command)
+    };
+    let dotnet = || {
+        let dotnet = root.muxer().ok_or_else(|| skipped(format!("no dotnet program in {}", root.root.display())))?;
+        let mut command = Command::new(dotnet);
+        command.arg(&app).args(["--urls", "http://127.0.0.1:0"]);
+        Ok::<_, Unmeasured>(command)
+    };
     let mut command = match kind {
-        Kind::Kestrel => {
-            let dotnet = root.muxer();
-            let dotnet = dotnet
-                .ok_or_else(|| skipped(format!("no dotnet program in {}, so no Kestrel", root.root.display())))?;
-            let mut command = Command::new(dotnet);
+        Kind::Pool => serve_one("pool")?,
+        Kind::Inline => serve_one("inline")?,
+        Kind::Observed => serve_one("observed")?,
+        Kind::Hello => serve_one("hello")?,
+        Kind::Kestrel | Kind::Nginx => {
+            let mut command = dotnet()?;
             // The application's own way to end with whoever started it.
-            command.arg(APP).args(["--urls", "http://127.0.0.1:0"]).env("HTTP_CONTRACT_UNTIL_EOF", "1");
+            command.env("HTTP_CONTRACT_UNTIL_EOF", "1");
             command
         }
-        _ => {
-            let program = std::env::current_exe().map_err(|e| Unmeasured::Failed(format!("this program: {e}")))?;
-            let mut command = Command::new(program);
-            command.arg("serve-one").arg(match kind {
-                Kind::Inline => "inline",
-                Kind::Hello => "hello",
-                _ => "pool",
-            });
-            command.arg(APP);
+        Kind::Pipeline => {
+            let mut command = dotnet()?;
+            command.env("DOTNET_STARTUP_HOOKS", guest("PipelineFloor")?);
             command
         }
     };
     command.env("DOTNET_ROOT", &root.root).env("ASPNETCORE_ENVIRONMENT", "Production").env_remove("ASPNETCORE_URLS");
-    command.current_dir(Path::new(APP).parent().unwrap_or(Path::new("/")));
+    command.current_dir(app.parent().unwrap_or(Path::new("/")));
     Ok(command)
 }
 
@@ -93,26 +108,21 @@ impl Server {
     /// # Errors
     /// What it has said last, where it ends before.
     pub(super) fn start(kind: Kind) -> Result<Server, Unmeasured> {
-        let failed = |reason: String| Unmeasured::Failed(format!("{kind:?}: {reason}"));
         let mut command = command(kind)?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Ended(command.spawn().map_err(|e| failed(e.to_string()))?);
-        let (sender, lines) = mpsc::channel();
-        drain(child.0.stdout.take(), sender.clone());
-        drain(child.0.stderr.take(), sender);
-        let mut last = "it said nothing".to_owned();
-        for line in &lines {
-            if let Some(address) = line.strip_prefix(LISTENING) {
-                let address = address.trim().parse().map_err(|e| failed(format!("{line}: {e}")))?;
-                return Ok(Server { address, child, lines });
-            }
-            last = line;
-        }
-        Err(failed(format!("it ended before it listened: {last}")))
+        let mut start = || {
+            let process = Process::start(&mut command, End::Kill)?;
+            let address = process.wait_for(|line| line.strip_prefix(LISTENING).map(str::to_owned))?;
+            let address = address.trim().parse().map_err(|e| format!("{address}: {e}"))?;
+            let front = (kind == Kind::Nginx).then(|| Nginx::start(address)).transpose()?;
+            Ok(Server { address: front.as_ref().map_or(address, |front| front.address), front, process })
+        };
+        start().map_err(|reason: String| Unmeasured::Failed(format!("{kind:?}: {reason}")))
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.0.id()
+    /// The processes that serve.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let front = self.front.as_ref().map_or(&[][..], Nginx::pids);
+        front.iter().copied().chain([self.process.pid()]).collect()
     }
 
     /// Sends a line to its standard input and gives back the line that it answers.
@@ -120,20 +130,6 @@ impl Server {
     /// # Errors
     /// Where it has ended.
     pub(super) fn ask(&mut self, question: &str) -> Result<String, String> {
-        let input = self.child.0.stdin.as_mut().ok_or("it has no standard input")?;
-        writeln!(input, "{question}").map_err(|e| format!("{question}: {e}"))?;
-        let answer = self.lines.iter().find_map(|line| line.strip_prefix(question).map(str::to_owned));
-        answer.ok_or_else(|| format!("it ended and did not answer {question}"))
+        self.process.ask(question)
     }
-}
-
-/// Reads what a server writes for as long as it does, so that it never waits for us.
-fn drain(output: Option<impl Read + Send + 'static>, lines: mpsc::Sender<String>) {
-    let Some(output) = output else { return };
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Nobody listens once the server is on its way out.
-            let _ = lines.send(line);
-        }
-    });
 }
