@@ -42,6 +42,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
         "µs of CPU of such a request above hyper's hello and the application's pipeline in a loop in C#",
     ),
     ("http.observe", "µs of CPU of a keep-alive request, inline, for an access log and metrics"),
+    ("http.blocking.p99", "p99 of requests while others hold threads against Kestrel, on .NET's thread pool"),
     ("http.start", "from nothing to the first response against `dotnet App.dll`"),
     ("http.body", "CPU of a body of 1 MiB each way against Kestrel, on .NET's thread pool"),
 ];

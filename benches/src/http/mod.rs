@@ -2,7 +2,9 @@
 //!
 //! Each server is a process of its own; the load comes from this one. Servers take turns in random order, round by round.
 
+mod client;
 mod cpu;
+mod latency;
 mod load;
 mod nginx;
 mod process;
@@ -30,12 +32,24 @@ struct Plan {
     /// How long before the first round: until tiered compilation has settled.
     warm_up: Duration,
     starts: usize,
+    /// How long a round is where requests come at their own pace: long enough that some are above the 99th percentile.
+    paced: Duration,
 }
 
-const STANDARD: Plan =
-    Plan { rounds: 11, slice: Duration::from_millis(1500), warm_up: Duration::from_secs(3), starts: 7 };
-const QUICK: Plan =
-    Plan { rounds: 3, slice: Duration::from_millis(150), warm_up: Duration::from_millis(300), starts: 3 };
+const STANDARD: Plan = Plan {
+    rounds: 11,
+    slice: Duration::from_millis(1500),
+    warm_up: Duration::from_secs(3),
+    starts: 7,
+    paced: Duration::from_secs(2),
+};
+const QUICK: Plan = Plan {
+    rounds: 3,
+    slice: Duration::from_millis(150),
+    warm_up: Duration::from_millis(300),
+    starts: 3,
+    paced: Duration::from_millis(300),
+};
 
 impl Plan {
     /// More and shorter rounds in the same time, for checks that don't ask for the split into user and system.
@@ -86,6 +100,7 @@ impl Http {
             "http.pipelined.floor" => {
                 (AtMost(0.5), self.pipelined(random).map(|it| it.above(Inline, &[Hello, Pipeline], random)))
             }
+            "http.blocking.p99" => (AtMost(1.0), latency::p99(plan, random)),
             "http.body" => {
                 let rounds = Rounds::measure(plan.without_ticks(), &[Kestrel, Pool], Shape::Bodies, random);
                 (AtMost(1.0), rounds.map(|it| it.ratio(Pool, Kestrel, total, random)))
