@@ -45,6 +45,8 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("http.blocking.p99", "p99 of requests while others hold threads against Kestrel, on .NET's thread pool"),
     ("http.start", "from nothing to the first response against `dotnet App.dll`"),
     ("http.body", "CPU of a body of 1 MiB each way against Kestrel, on .NET's thread pool"),
+    ("http.memory", "bytes of memory for each of a million requests, on .NET's thread pool"),
+    ("http.websockets", "memory of an idle WebSocket against Kestrel, on .NET's thread pool"),
 ];
 
 const PAYLOAD: usize = 128;

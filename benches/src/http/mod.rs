@@ -6,6 +6,7 @@ mod client;
 mod cpu;
 mod latency;
 mod load;
+mod memory;
 mod nginx;
 mod process;
 mod rounds;
@@ -34,6 +35,12 @@ struct Plan {
     starts: usize,
     /// How long a round is where requests come at their own pace: long enough that some are above the 99th percentile.
     paced: Duration,
+    /// Processes of each server, where one gives one number.
+    processes: usize,
+    /// While memory is to stay as it is.
+    requests: u64,
+    /// WebSockets that are idle.
+    sockets: usize,
 }
 
 const STANDARD: Plan = Plan {
@@ -42,6 +49,9 @@ const STANDARD: Plan = Plan {
     warm_up: Duration::from_secs(3),
     starts: 7,
     paced: Duration::from_secs(2),
+    processes: 4,
+    requests: 1_000_000,
+    sockets: 5_000,
 };
 const QUICK: Plan = Plan {
     rounds: 3,
@@ -49,6 +59,9 @@ const QUICK: Plan = Plan {
     warm_up: Duration::from_millis(300),
     starts: 3,
     paced: Duration::from_millis(300),
+    processes: 1,
+    requests: 50_000,
+    sockets: 300,
 };
 
 impl Plan {
@@ -111,6 +124,9 @@ impl Http {
                 let rounds = Rounds::measure(plan.without_ticks(), &kinds, Shape::Requests(1), random);
                 (AtMost(1.0), rounds.map(|it| it.above(Observed, &[Inline], random)))
             }
+            // Whatever is kept of each request is more than a byte.
+            "http.memory" => (AtMost(1.0), memory::growth(plan, random)),
+            "http.websockets" => (AtMost(1.0), memory::sockets(plan, random)),
             "http.start" => (AtMost(1.1), starts(plan, random)),
             other => unreachable!("{other} has a name and no check"),
         }
