@@ -34,6 +34,9 @@ internal sealed class Application
     /// <summary>Whether a web host of this application has asked for a server.</summary>
     internal bool HasServer { get; set; }
 
+    /// <summary>Whether one is built, or being built.</summary>
+    internal bool HasWebHost { get; set; }
+
     internal static Application? Current => s_current.Value;
 
     internal static Application? Find(uint id) => s_all.GetValueOrDefault(id);
@@ -115,6 +118,15 @@ internal sealed class Application
         ProcessWide.Clear();
         LetOthersStart();
         Event(AppEvent.Started, "");
+    }
+
+    /// <summary>A host without a server has started, and none is built that has one: there is nothing to wait for.</summary>
+    internal void StartedWithoutServer()
+    {
+        if (!HasWebHost)
+        {
+            Started();
+        }
     }
 
     private void LetOthersStart()

@@ -39,13 +39,20 @@ internal sealed class Takeover : IObserver<DiagnosticListener>, IObserver<KeyVal
         {
             builder.ConfigureServices((_, services) =>
             {
+                application.HasWebHost |= IsOfWebHost(services);
                 Register(services, application);
+                var notifier = SystemdNotifier.In(services);
                 // The console's would take the process's signals, which are the host's.
                 services.RemoveAll<IHostLifetime>();
-                services.AddSingleton<IHostLifetime, HostLifetime>();
+                services.AddSingleton<IHostLifetime>(provider => ActivatorUtilities.CreateInstance<HostLifetime>(provider, application, notifier));
             });
         }
     }
+
+    /// <summary>Whether a host of these services starts a server.</summary>
+    private static bool IsOfWebHost(IServiceCollection services) => services.Any(static service =>
+        service.ServiceType == typeof(IServer)
+        || (service.ServiceType == typeof(IHostedService) && service is { IsKeyedService: false, ImplementationType.Name: "GenericWebHostService" }));
 
     void IObserver<DiagnosticListener>.OnCompleted()
     {
@@ -83,6 +90,7 @@ internal sealed class LegacyTakeover : IHostingStartup
     {
         if (Application.Current is { } application)
         {
+            application.HasWebHost = true;
             builder.ConfigureServices(services => Takeover.Register(services, application));
         }
     }
@@ -90,9 +98,12 @@ internal sealed class LegacyTakeover : IHostingStartup
 
 /// <summary>
 /// Waits for nothing and ends with nothing: the application stops when it is told to. It says what the console's says,
-/// which people and scripts look for.
+/// which people and scripts look for, and what systemd's would.
 /// </summary>
 internal sealed class HostLifetime(
+    Application owner,
+    SystemdNotifier notifier,
+    IServiceProvider services,
     IHostEnvironment environment,
     IHostApplicationLifetime application,
     IOptions<ConsoleLifetimeOptions> options,
@@ -107,6 +118,11 @@ internal sealed class HostLifetime(
             application.ApplicationStarted.Register(SayStarted);
             application.ApplicationStopping.Register(() => _log.LogInformation("Application is shutting down..."));
         }
+        if (!owner.HasWebHost)
+        {
+            application.ApplicationStarted.Register(owner.StartedWithoutServer);
+        }
+        notifier.Watch(application, services);
         return Task.CompletedTask;
     }
 

@@ -58,6 +58,12 @@ if (Environment.GetEnvironmentVariable("HTTP_CONTRACT_UNTIL_EOF") is not null)
 
 app.Run();
 
+// A Main without a result tells how it went in this way.
+if (Environment.GetEnvironmentVariable("HTTP_CONTRACT_EXIT_CODE") is { } code)
+{
+    Environment.ExitCode = int.Parse(code);
+}
+
 static Encoding? Encode(string header) => header switch
 {
     "X-Latin" or "User-Agent" => Encoding.Latin1,

@@ -10,9 +10,6 @@ internal static class Misdeeds
         {
             case "throw":
                 throw new InvalidOperationException("no database", new TimeoutException("db.example did not answer"));
-            case "return":
-                Environment.ExitCode = 7;
-                break;
             case "never":
                 Thread.Sleep(Timeout.Infinite);
                 break;
@@ -46,6 +43,8 @@ internal static class Misdeeds
                 throw new InvalidOperationException("the last words");
             case "code":
                 return 3;
+            case "return":
+                return 7;
         }
         Console.WriteLine("Main is over");
         return 0;

@@ -2,6 +2,7 @@
 // (hosts/cli/tests/serve.rs) run it under `dotnet` and under `polyhost serve` and compare.
 
 using Microsoft.AspNetCore;
+using Microsoft.Extensions.Hosting.Systemd;
 using Takeover;
 
 Misdeeds.Before();
@@ -52,6 +53,14 @@ switch (Settings.Way)
     case "worker":
         Host.CreateDefaultBuilder(args).Build().Run();
         break;
+    case "both":
+        var web = Build(WebApplication.CreateBuilder(args));
+        using (var worker = Host.CreateDefaultBuilder(args).Build())
+        {
+            worker.Start();
+            web.Run();
+        }
+        break;
     case var other:
         throw new ArgumentException($"no such way: {other}");
 }
@@ -62,6 +71,10 @@ static void Run(WebApplicationBuilder builder) => Build(builder).Run();
 
 static WebApplication Build(WebApplicationBuilder builder)
 {
+    if (Settings.Get("DEED") == "systemd")
+    {
+        builder.Host.UseSystemd();
+    }
     builder.WebHost.ConfigureKestrel(Settings.Configure);
     var app = builder.Build();
     app.UseStaticFiles();

@@ -42,6 +42,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Failure::Failed(error) if error.kind() == ErrorKind::DeadlineExceeded => 124,
+            Failure::Failed(error) if ended_with(error) != 0 => ended_with(error),
             Failure::Failed(_) => 1,
             Failure::Usage(_) => 2,
             Failure::BrokenPipe => 141,
@@ -64,6 +65,12 @@ impl Failure {
             Failure::BrokenPipe => None,
         }
     }
+}
+
+/// What the `Main` of an application has returned, as a parent would see it; 0 where that is not why it failed.
+fn ended_with(error: &Error) -> u8 {
+    let code = error.context().find_map(|(key, value)| (key == "exit_code").then(|| value.parse::<i32>().ok())?);
+    code.map_or(0, |code| code.to_le_bytes()[0])
 }
 
 impl From<Error> for Failure {

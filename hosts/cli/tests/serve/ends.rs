@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 
-use crate::running::{Running, serve, takeover};
+use crate::running::{Running, body, dotnet, serve, takeover};
 
 /// A server whose application does something wrong, or ends.
 fn start(way: &str, deed: &str) -> Option<Running> {
@@ -56,6 +57,27 @@ fn sigterm_lets_requests_of_the_legacy_host_finish() {
     drains("legacy", libc::SIGTERM);
 }
 
+/// The service manager hears that it is ready once it answers, and that it stops.
+#[test]
+fn systemd_is_told_by_the_application() {
+    let Some(app) = takeover() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    let mut command = serve(&app, &["--listen", "127.0.0.1:0"]);
+    command.env("TAKEOVER_DEED", "systemd").env("NOTIFY_SOCKET", &path);
+    let running = Running::start(command);
+    let heard = || {
+        let mut state = [0; 64];
+        let length = socket.recv(&mut state).expect("a message");
+        String::from_utf8_lossy(&state[..length]).into_owned()
+    };
+    assert_eq!("READY=1", heard());
+    assert_eq!("Hello", body(&running.get("/hello")));
+    running.stop();
+    assert_eq!("STOPPING=1", heard());
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let Some(mut running) = start("create", "") else { return };
@@ -83,7 +105,7 @@ fn requests_that_do_not_finish_are_cut() {
 
 #[test]
 fn an_application_that_stops_ends_the_server() {
-    for way in ["create", "legacy", "async"] {
+    for way in ["create", "legacy", "async", "both"] {
         let Some(running) = start(way, "") else { return };
         assert!(running.get("/stop").starts_with("HTTP/1.1 200 "));
         let (status, said) = running.end();
@@ -108,10 +130,34 @@ fn a_main_that_throws_at_its_end_fails() {
 }
 
 #[test]
-fn a_main_that_returns_a_number_fails() {
-    let Some(running) = start("create", "code") else { return };
-    running.signal(libc::SIGTERM);
-    let (status, said) = running.end();
-    assert_eq!(Some(1), status.code(), "{status}:\n{said}");
-    assert!(said.contains("its Main returned 3"), "{said}");
+fn what_main_returns_is_the_exit_code() {
+    for way in ["create", "async", "legacy"] {
+        let Some(running) = start(way, "code") else { return };
+        running.signal(libc::SIGTERM);
+        let (status, said) = running.end();
+        assert_eq!(Some(3), status.code(), "{way}: {status}:\n{said}");
+        assert!(said.contains("its Main returned 3"), "{said}");
+    }
+}
+
+#[test]
+fn so_is_what_it_exits_with() {
+    let Some(app) = takeover() else { return };
+    for mut command in [dotnet(&app), serve(&app, &["--listen", "127.0.0.1:0"])] {
+        let output = command.env("TAKEOVER_DEED", "exit").output().expect("it starts");
+        assert_eq!(Some(9), output.status.code(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn and_what_a_main_without_a_host_returns() {
+    let Some(app) = takeover() else { return };
+    for (deed, code) in [("return", 7), ("", 1)] {
+        let mut command = serve(&app, &[]);
+        command.env("TAKEOVER_WAY", "none").env("TAKEOVER_DEED", deed);
+        let output = command.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(Some(code), output.status.code(), "{said}");
+        assert!(said.contains("is no web application"), "{said}");
+    }
 }

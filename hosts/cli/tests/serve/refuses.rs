@@ -81,6 +81,10 @@ fn what_is_no_web_application() {
     let Some(app) = takeover() else { return };
     let console = configured(&app, r#""framework": { "name": "Microsoft.NETCore.App", "version": "8.0.0" }"#);
     refuses(in_copy(&console), 1, &["is no web application", "Microsoft.NETCore.App", "Microsoft.NET.Sdk.Web"]);
+    // Well before the two minutes that a start may take.
+    let mut worker = serve(&app, &["--listen", "127.0.0.1:0"]);
+    worker.env("TAKEOVER_WAY", "worker");
+    refuses(worker, 1, &["is no web application", "its host started and has no server"]);
     let mut no_host = serve(&app, &["--listen", "127.0.0.1:0"]);
     no_host.env("TAKEOVER_WAY", "none");
     refuses(no_host, 1, &["is no web application", "its Main returned 0"]);

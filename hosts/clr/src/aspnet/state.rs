@@ -11,6 +11,9 @@ use super::config::{AspNetConfig, ServerSettings};
 use super::inline::Route;
 use crate::ffi::signals;
 
+/// The fact of an error that says what `Main` returned, or has left in `Environment.ExitCode`.
+const EXIT_CODE: &str = "exit_code";
+
 /// Something an application says of itself; see `AppEventKind` in C#.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -149,9 +152,8 @@ impl State {
                 return Ok(());
             }
             if now.started {
-                return Err(
-                    self.error(ErrorKind::Load, "started a host without a web server: it is no web application")
-                );
+                let what = "is no web application: its host started and has no server; one that has both kinds builds its web host first";
+                return Err(self.error(ErrorKind::Load, what));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -223,11 +225,14 @@ impl State {
                 }
                 error
             }
-            Event::Stopped { code, web: false } => self.error(
-                ErrorKind::Load,
-                &format!("is no web application: its Main returned {code} and has started no web host"),
-            ),
-            Event::Stopped { code, .. } => self.error(ErrorKind::Guest, &format!("ended: its Main returned {code}")),
+            Event::Stopped { code, web: false } => {
+                let what = format!("is no web application: its Main returned {code} and has started no web host");
+                self.error(ErrorKind::Load, &what).with(EXIT_CODE, code.to_string())
+            }
+            Event::Stopped { code, .. } => {
+                let what = format!("ended: its Main returned {code}");
+                self.error(ErrorKind::Guest, &what).with(EXIT_CODE, code.to_string())
+            }
             other => self.error(ErrorKind::Internal, &format!("ended with {other:?}")),
         }
     }
