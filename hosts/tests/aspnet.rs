@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use libtest_mimic::{Arguments, Completion, Trial};
 use polyhost::aspnet::{AspNetApp, AspNetConfig};
 use polyhost::clr::{Clr, ClrConfig};
-use polyhost::{LoadOptions, Module, ModuleSource};
+use polyhost::{CallContext, LoadOptions, Module, ModuleSource, Output};
 use serde_json::Value;
 use tower_service::Service;
 
@@ -21,11 +21,13 @@ const CHILD: &str = "POLYHOST_ASPNET_CHILD";
 /// More than any start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const CASES: [(&str, fn()); 5] = [
+const CASES: [(&str, fn()); 7] = [
     ("an_application_then_a_module", application_then_module),
     ("a_module_then_an_application", module_then_application),
     ("two_applications", two_applications),
     ("a_call_without_http_between", call),
+    ("a_request_to_warm_up", warm_up),
+    ("the_exit_code_of_a_main_without_a_result", exit_code),
     ("the_fallback_of_an_axum_router", fallback),
 ];
 
@@ -80,6 +82,14 @@ fn module() -> Arc<dyn Module> {
     clr.load(&ModuleSource::Path(guest("Conformance")), &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
+/// What the module answers to a message.
+fn echoed(module: &dyn Module) -> Vec<u8> {
+    let echo = module.function("conformance.v1.Conformance/Echo").expect("it exports that");
+    let mut reply = Output::new();
+    echo.call(&CallContext::none(), b"\x0a\x01a", &mut reply).unwrap_or_else(|error| panic!("{error:?}"));
+    reply.as_ref().to_vec()
+}
+
 /// The answer to a GET: status and body.
 async fn ask(app: &AspNetApp, path: &str) -> (u16, String) {
     let request = http::Request::get(path).header("host", "localhost").body(Body::empty()).expect("a request");
@@ -109,20 +119,33 @@ fn stop(app: &AspNetApp) {
 fn application_then_module() {
     let app = start("Takeover", "create");
     let module = module();
-    assert!(!module.exports().is_empty());
-    assert_eq!((200, "Hello".to_owned()), asked(&app, "/hello"));
+    let both = || {
+        assert_eq!(echoed(&*module), b"\x0a\x01a");
+        assert_eq!((200, "Hello".to_owned()), asked(&app, "/hello"));
+    };
+    both();
+    both();
+    assert_eq!(true, env(&app)["is default context"]);
     stop(&app);
+    assert_eq!(echoed(&*module), b"\x0a\x01a");
 }
 
 fn module_then_application() {
     let module = module();
+    assert_eq!(echoed(&*module), b"\x0a\x01a");
     let app = start("Takeover", "create");
-    assert!(!module.exports().is_empty());
+    assert_eq!(echoed(&*module), b"\x0a\x01a");
     assert_eq!((200, "Hello".to_owned()), asked(&app, "/hello"));
+    assert_eq!((200, "static\n".to_owned()), asked(&app, "/static.txt"));
     let env = env(&app);
     assert_eq!("Takeover", env["application"]);
+    assert_eq!(
+        folder("Takeover").display().to_string(),
+        env["base directory"].as_str().unwrap_or("").trim_end_matches('/')
+    );
     assert_eq!(false, env["is default context"]);
     stop(&app);
+    assert_eq!(echoed(&*module), b"\x0a\x01a");
 }
 
 /// Two of the same assembly, and one of another: each has its statics, its name and its folder.
@@ -159,6 +182,26 @@ fn call() {
         runtime().block_on(async { app.call(request).await.expect("it never fails").into_body().collect().await });
     assert_eq!("5", answer.expect("a body").to_bytes());
     stop(&app);
+}
+
+fn warm_up() {
+    let app = start("Takeover", "create");
+    let status = |path| runtime().block_on(app.warm_up(path)).map_err(|error| error.to_string());
+    assert_eq!((Ok(200), Ok(404)), (status("/count"), status("/nothing?a=b")));
+    assert_eq!("2", asked(&app, "/count").1);
+    let error = status("no path").expect_err("it is none");
+    assert!(error.contains("no path"), "{error}");
+    stop(&app);
+}
+
+fn exit_code() {
+    let mut config = AspNetConfig::new(guest("HttpContract"));
+    config.arguments = vec!["--contentRoot".to_owned(), folder("HttpContract").display().to_string()];
+    config.environment = vec![("HTTP_CONTRACT_EXIT_CODE".to_owned(), "4".to_owned())];
+    let app = AspNetApp::start(config).unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(app.stop(PATIENCE), "its Main does not end");
+    let error = runtime().block_on(app.ended()).expect_err("it did not go well");
+    assert!(error.context().any(|fact| fact == ("exit_code", "4")), "{error:?}");
 }
 
 fn fallback() {

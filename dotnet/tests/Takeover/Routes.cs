@@ -75,6 +75,7 @@ internal static class Routes
             ["hosting startup"] = Environment.GetEnvironmentVariable("ASPNETCORE_HOSTINGSTARTUPASSEMBLIES"),
             ["from the file"] = configuration["Takeover:File"],
             ["from a variable"] = configuration["TAKEOVER_SETTING"],
+            ["before Main"] = Settings.BeforeMain,
             ["from the arguments"] = configuration["setting"],
             ["exit code"] = Environment.ExitCode,
             ["server"] = services.GetRequiredService<IServer>().GetType().FullName,

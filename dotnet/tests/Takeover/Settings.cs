@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Takeover;
@@ -5,9 +6,15 @@ namespace Takeover;
 /// <summary>What the tests ask for, by variables: the arguments are the host's.</summary>
 internal static class Settings
 {
+    /// <summary>What a variable said before any other code of this assembly ran.</summary>
+    internal static string? BeforeMain { get; private set; }
+
     internal static string Way => Get("WAY") ?? "create";
 
     internal static string? Get(string name) => Environment.GetEnvironmentVariable($"TAKEOVER_{name}");
+
+    [ModuleInitializer]
+    internal static void Look() => BeforeMain = Get("SETTING");
 
     internal static void Configure(KestrelServerOptions options)
     {

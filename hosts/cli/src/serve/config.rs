@@ -43,6 +43,8 @@ pub(crate) struct Server {
     #[serde(with = "humantime_option")]
     pub(crate) grace: Option<Duration>,
     pub(crate) max_connections: Option<usize>,
+    /// Paths that are asked for before the server listens.
+    pub(crate) warm_up: Vec<String>,
 }
 
 /// Kestrel's limits by their names; they go before what the application has set.

@@ -111,6 +111,7 @@ struct Options {
     listen: (Vec<String>, Vec<String>),
     limits: config::LimitsConfig,
     threads: Option<usize>,
+    warm_up: Vec<String>,
     max_connections: Option<usize>,
     grace: Duration,
     access: Option<AccessLog>,
@@ -141,6 +142,7 @@ impl Options {
             listen: (arguments.listen.clone(), file.server.listen),
             limits: file.limits,
             threads: arguments.threads.or(file.server.threads),
+            warm_up: file.server.warm_up,
             max_connections: file.server.max_connections,
             grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
             access: arguments.access_log.or(file.log.access),
@@ -172,6 +174,8 @@ struct Listened {
     ignored: Vec<String>,
     inline: Vec<String>,
     not_inline: Vec<String>,
+    /// What was asked to warm up, and the answers' statuses.
+    warmed: Vec<(String, u16)>,
     /// What the application is told.
     urls: Vec<String>,
 }
@@ -182,7 +186,7 @@ type Serving = (Runtime, Server, Listened, Vec<Signal>);
 impl Served {
     fn start(options: Options, operations: &Operations, begun: Instant) -> Result<(Runtime, Served), Failure> {
         let observer = operations.observer();
-        let Options { app, listen, limits, threads, max_connections, grace, .. } = options;
+        let Options { app, listen, limits, threads, warm_up, max_connections, grace, .. } = options;
         let started: Arc<Mutex<Option<Serving>>> = Arc::default();
         let slot = started.clone();
         let paths = !app.inline.paths.is_empty();
@@ -192,7 +196,10 @@ impl Served {
             let inside = runtime.enter();
             // Before anybody is told that it has started.
             let signals = signals().map_err(|e| format!("the signal handlers: {e}"))?;
-            let (server, listened) = serve(app, settings, &listen, &limits, max_connections, observer.clone())?;
+            // Before a client can come.
+            let warmed = runtime.block_on(warm(app, &warm_up))?;
+            let (server, mut listened) = serve(app, settings, &listen, &limits, max_connections, observer.clone())?;
+            listened.warmed = warmed;
             let urls = listened.urls.clone();
             drop(inside);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, server, listened, signals));
@@ -214,7 +221,8 @@ impl Served {
         if global.json {
             let line = json!({ "listening": addresses, "by": self.listened.by, "start_ms": took, "admin": admin, "pid": std::process::id(),
                 "overruled": self.listened.overruled, "ignored": self.listened.ignored,
-                "inline": self.listened.inline, "not_inline": self.listened.not_inline });
+                "inline": self.listened.inline, "not_inline": self.listened.not_inline,
+                "warmed": self.listened.warmed });
             return screen::note(&line.to_string());
         }
         let paint = Paint::stderr();
@@ -229,6 +237,9 @@ impl Served {
             "started in {took:.0} ms{}; took over from Kestrel: server, limits, lifetime",
             runtime.unwrap_or_default()
         ));
+        for (path, status) in self.listened.warmed.iter().filter(|(_, status)| *status >= 400) {
+            screen::note(&format!("{} GET {path} to warm up was answered with {status}", paint.warning("note:")));
+        }
         if !self.listened.inline.is_empty() {
             screen::note(&format!("on the I/O threads, as marked: {}", self.listened.inline.join("; ")));
         }
@@ -287,6 +298,16 @@ fn urls(asked: &[Address], bound: &[Address]) -> Vec<String> {
     named.chain(bound.iter().filter(|address| !of_localhost(address))).map(Address::to_string).collect()
 }
 
+/// Asks for each path, in order.
+async fn warm(app: &AspNetApp, paths: &[String]) -> Result<Vec<(String, u16)>, String> {
+    let mut warmed = Vec::new();
+    for path in paths {
+        let status = app.warm_up(path).await.map_err(|e| format!("warm_up: {e}"))?;
+        warmed.push((path.clone(), status));
+    }
+    Ok(warmed)
+}
+
 /// Listens as planned, for an application that takes requests.
 fn serve(
     app: &AspNetApp,
@@ -326,6 +347,7 @@ fn serve(
         ignored: settings.ignored.clone(),
         inline: settings.inline.clone(),
         not_inline: settings.not_inline.clone(),
+        warmed: Vec::new(),
         urls,
     };
     Ok((server, listened))

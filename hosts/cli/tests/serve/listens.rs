@@ -79,11 +79,29 @@ fn the_file_names_the_application_its_arguments_and_variables() {
     command.current_dir(folder.path());
     let running = Running::start(command);
     let env = running.env();
-    assert_eq!(
-        ("of the file", "its own"),
-        (env["from the arguments"].as_str().unwrap_or(""), env["from a variable"].as_str().unwrap_or(""))
-    );
+    for (name, expected) in
+        [("from the arguments", "of the file"), ("from a variable", "its own"), ("before Main", "its own")]
+    {
+        assert_eq!(expected, env[name], "{name}");
+    }
     assert!(post(&running, "1234").starts_with("HTTP/1.1 413 "));
+    running.stop();
+}
+
+#[test]
+fn after_it_has_asked_for_what_the_file_says() {
+    let Some(app) = takeover() else { return };
+    let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nwarm_up = [\"/count\", \"/count?again\", \"/nothing\"]\n";
+    let folder = folder("polyhost.toml", text);
+    let mut command = serve(&app, &[]);
+    command.current_dir(folder.path());
+    let running = Running::start(command);
+    assert_eq!("3", body(&running.get("/count")));
+    let said = running.stop();
+    assert!(said.contains("note: GET /nothing to warm up was answered with 404"), "{said}");
+    // Nobody asks for anything of their own accord.
+    let running = Running::start(serve(&app, &["--listen", "127.0.0.1:0"]));
+    assert_eq!("1", body(&running.get("/count")));
     running.stop();
 }
 

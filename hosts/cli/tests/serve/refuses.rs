@@ -174,6 +174,7 @@ fn mistakes_in_the_file_and_on_the_command_line() {
         ("[server]\nlsten = []\n", &["polyhost.toml:2:1: ", "lsten", "listen"][..]),
         ("[server]\nlisten = [\"127.0.0.1:99999\"]\n", &["127.0.0.1:99999"]),
         ("[server\n", &["polyhost.toml:1:"]),
+        ("[server]\nwarm_up = [\"health\"]\n", &["warm_up", "\"health\"", "begins with a slash"]),
     ] {
         fs::write(&file, text).expect("written");
         let mut command = serve(&app, &[]);

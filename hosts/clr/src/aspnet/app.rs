@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -91,6 +92,28 @@ impl AspNetApp {
         serve_exchange(&self.service, request)
     }
 
+    /// Has the application answer a GET of `path`, as [`call`](Self::call) does, and drops the answer; gives its status.
+    ///
+    /// The first request of a process takes its time, while .NET compiles what it runs through. So send one that stands
+    /// for many, and has no effect, before the first client comes: in [`AspNetConfig::on_listen`]'s function, say.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where `path` is none, [`ErrorKind::Guest`] where the answer breaks off.
+    pub async fn warm_up(&self, path: &str) -> Result<u16> {
+        let request = http::Request::get(path).header(http::header::HOST, "localhost").body(String::new());
+        let request = request.ok().filter(|_| path.starts_with('/'));
+        let request = request.ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("{path:?} is no path to warm up with; it begins with a slash"))
+        })?;
+        let Ok(response) = self.call(request).await;
+        let status = response.status().as_u16();
+        let mut body = response.into_body();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            frame.map_err(|e| Error::new(ErrorKind::Guest, format!("the answer to GET {path} broke off: {e}")))?;
+        }
+        Ok(status)
+    }
+
     /// What the application has set for its server.
     pub fn settings(&self) -> ServerSettings {
         self.running.state.settings()
@@ -128,7 +151,7 @@ impl AspNetApp {
     /// Resolves when its `Main` is over.
     ///
     /// # Errors
-    /// Where that threw, or returned another number than 0.
+    /// Where that threw, or returned another number than 0: which, is the error's fact `exit_code`.
     pub async fn ended(&self) -> Result<()> {
         poll_fn(|cx| self.running.state.poll_ended(cx)).await
     }

@@ -32,7 +32,8 @@ impl Published {
     /// # Errors
     /// [`ErrorKind::Load`] where it is none, or of a kind that can't be hosted: which, and what to do.
     pub(crate) fn at(path: &Path) -> Result<Published> {
-        let path = std::path::absolute(path).map_err(|e| image::missing(path, &e))?;
+        // As `dotnet` does: the application sees where it really lies.
+        let path = path.canonicalize().map_err(|e| image::missing(path, &e))?;
         let assembly = if path.is_dir() { in_folder(&path)? } else { path };
         image::check_assembly(&assembly)?;
         let config_file = assembly.with_extension(CONFIG);
