@@ -21,6 +21,7 @@ Exit codes:
   1    the module did not load, the call failed, or the input is not what the export takes
   2    the command line is not understood
   124  the deadline passed, as with timeout(1)
+  130  `serve` was ended by a second signal
   141  whoever read the output went away, as with SIGPIPE
 
 An error is one line on stderr, with -v followed by every guest's stack, with --json one JSON object instead.

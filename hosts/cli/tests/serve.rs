@@ -15,3 +15,5 @@ mod refuses;
 mod running;
 #[path = "serve/sees.rs"]
 mod sees;
+#[path = "serve/slow.rs"]
+mod slow;

@@ -1,9 +1,11 @@
 //! `polyhost.toml`: what `polyhost serve` may be told besides its command line.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use polyhost::http::limits::{DataRate, Limits};
 use polyhost::{Error, ErrorKind};
 use serde::Deserialize;
 
@@ -39,10 +41,10 @@ pub(crate) struct App {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
     pub(crate) listen: Vec<String>,
-    pub(crate) threads: Option<usize>,
+    pub(crate) threads: Option<NonZeroUsize>,
     #[serde(with = "humantime_option")]
     pub(crate) grace: Option<Duration>,
-    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections: Option<NonZeroUsize>,
     /// Paths that are asked for before the server listens.
     pub(crate) warm_up: Vec<String>,
 }
@@ -51,16 +53,28 @@ pub(crate) struct Server {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsConfig {
-    pub(crate) max_request_line_size: Option<usize>,
-    pub(crate) max_request_headers_total_size: Option<usize>,
-    pub(crate) max_request_header_count: Option<usize>,
+    pub(crate) max_request_line_size: Option<NonZeroUsize>,
+    pub(crate) max_request_headers_total_size: Option<NonZeroUsize>,
+    pub(crate) max_request_header_count: Option<NonZeroUsize>,
     pub(crate) max_request_body_size: Option<u64>,
-    pub(crate) max_request_buffer_size: Option<usize>,
+    pub(crate) max_request_buffer_size: Option<NonZeroUsize>,
     pub(crate) max_response_buffer_size: Option<usize>,
-    #[serde(with = "humantime_option")]
+    #[serde(with = "positive")]
     pub(crate) keep_alive_timeout: Option<Duration>,
-    #[serde(with = "humantime_option")]
+    #[serde(with = "positive")]
     pub(crate) request_headers_timeout: Option<Duration>,
+    pub(crate) min_request_body_data_rate: Option<Rate>,
+    pub(crate) min_response_data_rate: Option<Rate>,
+}
+
+/// How slowly bytes may flow.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    /// 0: as slowly as they like.
+    bytes_per_second: u32,
+    #[serde(with = "grace_period", default = "grace_period::default")]
+    grace_period: Duration,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,22 +134,29 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 
 impl LimitsConfig {
     /// Puts what is set here in the place of the application's.
-    pub(crate) fn apply(&self, limits: &mut polyhost::http::limits::Limits) {
-        fn set<T: Clone>(to: &mut T, from: &Option<T>) {
+    pub(crate) fn apply(&self, limits: &mut Limits) {
+        fn set<T>(to: &mut T, from: Option<impl Into<T>>) {
             if let Some(value) = from {
-                *to = value.clone();
+                *to = value.into();
             }
         }
-        set(&mut limits.max_request_line_size, &self.max_request_line_size);
-        set(&mut limits.max_request_headers_total_size, &self.max_request_headers_total_size);
-        set(&mut limits.max_request_header_count, &self.max_request_header_count);
-        set(&mut limits.max_request_buffer_size, &self.max_request_buffer_size);
-        set(&mut limits.max_response_buffer_size, &self.max_response_buffer_size);
-        set(&mut limits.keep_alive_timeout, &self.keep_alive_timeout);
-        set(&mut limits.request_headers_timeout, &self.request_headers_timeout);
-        if let Some(size) = self.max_request_body_size {
-            limits.max_request_body_size = Some(size);
-        }
+        set(&mut limits.max_request_line_size, self.max_request_line_size);
+        set(&mut limits.max_request_headers_total_size, self.max_request_headers_total_size);
+        set(&mut limits.max_request_header_count, self.max_request_header_count);
+        set(&mut limits.max_request_body_size, self.max_request_body_size);
+        set(&mut limits.max_request_buffer_size, self.max_request_buffer_size);
+        set(&mut limits.max_response_buffer_size, self.max_response_buffer_size);
+        set(&mut limits.keep_alive_timeout, self.keep_alive_timeout);
+        set(&mut limits.request_headers_timeout, self.request_headers_timeout);
+        set(&mut limits.min_request_body_data_rate, self.min_request_body_data_rate.map(Rate::of));
+        set(&mut limits.min_response_data_rate, self.min_response_data_rate.map(Rate::of));
+    }
+}
+
+impl Rate {
+    fn of(self) -> Option<DataRate> {
+        let Rate { bytes_per_second, grace_period } = self;
+        (bytes_per_second > 0).then(|| DataRate { bytes_per_second: bytes_per_second.into(), grace_period })
     }
 }
 
@@ -150,6 +171,38 @@ mod humantime_option {
         humantime::parse_duration(&text)
             .map(Some)
             .map_err(|e| de::Error::custom(format!("{e}; write 30s, 1m or 250ms")))
+    }
+}
+
+/// The same, above zero.
+mod positive {
+    use std::time::Duration;
+
+    use serde::{Deserializer, de};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        match super::humantime_option::deserialize(from)? {
+            Some(Duration::ZERO) => Err(de::Error::custom("a time above 0 is needed; write 30s, 1m or 250ms")),
+            time => Ok(time),
+        }
+    }
+}
+
+/// The same, above the second after which the server looks again, as Kestrel asks.
+mod grace_period {
+    use std::time::Duration;
+
+    use serde::{Deserializer, de};
+
+    pub(super) fn default() -> Duration {
+        Duration::from_secs(5)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        match super::humantime_option::deserialize(from)? {
+            Some(time) if time > Duration::from_secs(1) => Ok(time),
+            _ => Err(de::Error::custom("a time above 1s is needed; write 5s")),
+        }
     }
 }
 
@@ -178,6 +231,47 @@ mod tests {
     fn names_the_key_that_is_not_known() {
         let error = parse("[server]\nlisten = []\nlsten = []\n").expect_err("a typing error");
         assert!(error.contains("line 3") && error.contains("lsten") && error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn limits_go_before_those_of_the_application() {
+        let config = parse(
+            "[limits]\nmax_request_header_count = 7\nmax_request_body_size = 8\nmax_response_buffer_size = 0\n\
+             min_request_body_data_rate = { bytes_per_second = 9, grace_period = \"2s\" }\n\
+             min_response_data_rate = { bytes_per_second = 0 }\n",
+        );
+        let mut limits = Limits { max_request_line_size: 5, max_request_header_count: 6, ..Limits::default() };
+        config.expect("it is good").limits.apply(&mut limits);
+        let expected = Limits {
+            max_request_line_size: 5,
+            max_request_header_count: 7,
+            max_request_body_size: Some(8),
+            max_response_buffer_size: 0,
+            min_request_body_data_rate: Some(DataRate { bytes_per_second: 9.0, grace_period: Duration::from_secs(2) }),
+            min_response_data_rate: None,
+            ..Limits::default()
+        };
+        assert_eq!(expected, limits);
+    }
+
+    #[test]
+    fn refuses_limits_with_which_nothing_can_be_served() {
+        for text in [
+            "[server]\nthreads = 0",
+            "[server]\nmax_connections = 0",
+            "[limits]\nmax_request_line_size = 0",
+            "[limits]\nmax_request_headers_total_size = 0",
+            "[limits]\nmax_request_header_count = 0",
+            "[limits]\nmax_request_buffer_size = 0",
+            "[limits]\nmax_request_body_size = -1",
+            "[limits]\nkeep_alive_timeout = \"0s\"",
+            "[limits]\nrequest_headers_timeout = \"0s\"",
+            "[limits]\nmin_response_data_rate = { bytes_per_second = 240, grace_period = \"1s\" }",
+            "[limits]\nmin_response_data_rate = { grace_period = \"5s\" }",
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains("line 2"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod events;
 mod operations;
 mod plan;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,7 +56,7 @@ pub(crate) struct Serve {
     inline: Vec<String>,
     /// Threads for connections. As many as there are processors by default, and one more where requests run inline.
     #[arg(long, value_name = "N", help_heading = "Dispatch")]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
     /// Writes a line for each request to stdout.
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     access_log: Option<AccessLog>,
@@ -133,17 +134,20 @@ impl Options {
             app.start_timeout = timeout;
         }
         // Told before .NET starts, not after.
-        for text in arguments.listen.iter().chain(&file.server.listen) {
-            address(text)?;
-        }
+        let listen = arguments.listen.iter().chain(&file.server.listen).map(|text| address(text));
+        let listen = listen.collect::<Result<Vec<Address>, Failure>>()?;
         let admin = arguments.admin.as_ref().or(file.admin.listen.as_ref()).map(|text| address(text)).transpose()?;
+        // Before there are threads that read the environment.
+        if listen.iter().chain(&admin).any(|address| matches!(address, Address::Inherited(_))) {
+            polyhost::http::listen::keep_inherited();
+        }
         Ok(Options {
             app,
             listen: (arguments.listen.clone(), file.server.listen),
             limits: file.limits,
-            threads: arguments.threads.or(file.server.threads),
+            threads: arguments.threads.or(file.server.threads).map(NonZeroUsize::get),
+            max_connections: file.server.max_connections.map(NonZeroUsize::get),
             warm_up: file.server.warm_up,
-            max_connections: file.server.max_connections,
             grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
             access: arguments.access_log.or(file.log.access),
             admin,

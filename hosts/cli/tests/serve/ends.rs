@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 
-use crate::running::{Running, body, dotnet, serve, takeover};
+use crate::running::{Running, body, dotnet, request, serve, takeover};
 
 /// A server whose application does something wrong, or ends.
 fn start(way: &str, deed: &str) -> Option<Running> {
@@ -79,6 +79,23 @@ fn systemd_is_told_by_the_application() {
 }
 
 #[test]
+fn it_is_live_and_not_ready_while_requests_finish() {
+    let Some(app) = takeover() else { return };
+    let mut running = Running::start(serve(&app, &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]));
+    let admin = running.admin();
+    let ask = |path| request(TcpStream::connect(admin).expect("it listens"), path);
+    assert!(ask("/readyz").starts_with("HTTP/1.1 200 "));
+    let (_stream, _) = begun(&running, "/for-ever");
+    running.signal(libc::SIGTERM);
+    running.until("stopping");
+    let answer = ask("/readyz");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the application is stopping\n"), "{answer}");
+    assert!(ask("/healthz").starts_with("HTTP/1.1 200 "));
+    running.signal(libc::SIGTERM);
+    assert_eq!(Some(130), running.end().0.code());
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let Some(mut running) = start("create", "") else { return };
     let (_stream, _) = begun(&running, "/for-ever");
@@ -109,7 +126,7 @@ fn an_application_that_stops_ends_the_server() {
         let Some(running) = start(way, "") else { return };
         assert!(running.get("/stop").starts_with("HTTP/1.1 200 "));
         let (status, said) = running.end();
-        assert!(status.code() == Some(0) && said.ends_with("Main is over\n"), "{way}: {status}:\n{said}");
+        assert!(status.code() == Some(0) && said.contains("\nMain is over\n"), "{way}: {status}:\n{said}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use crate::running::{Running, body, exchange, over_unix, serve, serve_inherited, takeover};
+use crate::running::{Running, body, exchange, inheriting, over_unix, request, serve, serve_inherited, takeover};
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
@@ -168,5 +168,23 @@ fn at_an_inherited_listener() {
     let running = Running::start(serve_inherited(&app, &listener));
     assert_eq!(listener.local_addr().expect("an address").port(), running.address().port());
     assert_eq!("Hello", body(&running.get("/hello")));
+    running.stop();
+}
+
+#[test]
+fn at_several_inherited_listeners_by_their_names() {
+    let Some(app) = takeover() else { return };
+    let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [admin, first, second] = [0, 1, 2].map(|n: usize| sockets[n].local_addr().expect("an address"));
+    let listen = ["--listen", "systemd:second", "--listen", "systemd:first", "--admin", "systemd:admin"];
+    let mut running = Running::start(inheriting(&sockets, "admin:first:second", &serve(&app, &listen)));
+    assert_eq!(vec![format!("http://{second}"), format!("http://{first}")], running.urls);
+    assert_eq!(admin, running.admin());
+    for address in [first, second] {
+        let stream = TcpStream::connect(address).expect("it listens");
+        assert_eq!("Hello", body(&request(stream, "/hello")));
+    }
+    let stream = TcpStream::connect(admin).expect("it listens");
+    assert_eq!("ready\n", body(&request(stream, "/readyz")));
     running.stop();
 }

@@ -175,6 +175,8 @@ fn mistakes_in_the_file_and_on_the_command_line() {
         ("[server]\nlisten = [\"127.0.0.1:99999\"]\n", &["127.0.0.1:99999"]),
         ("[server\n", &["polyhost.toml:1:"]),
         ("[server]\nwarm_up = [\"health\"]\n", &["warm_up", "\"health\"", "begins with a slash"]),
+        ("[server]\nthreads = 0\n", &["polyhost.toml:2:", "0"]),
+        ("[limits]\nkeep_alive_timeout = \"0s\"\n", &["polyhost.toml:2:", "above 0"]),
     ] {
         fs::write(&file, text).expect("written");
         let mut command = serve(&app, &[]);
@@ -184,5 +186,8 @@ fn mistakes_in_the_file_and_on_the_command_line() {
     refuses(serve(&app, &["--config", "/nowhere.toml"]), 1, &["/nowhere.toml", "No such file"]);
     refuses(serve(&app, &["--listen", "nonsense"]), 1, &["nonsense"]);
     refuses(serve(&app, &["--listen", "unix:/nowhere/app.sock"]), 1, &["/nowhere/app.sock"]);
+    refuses(serve(&app, &["--listen", "https://127.0.0.1:1"]), 1, &["TLS is not served"]);
     refuses(serve(&app, &["--listen", "systemd:"]), 1, &["LISTEN_FDS"]);
+    let output = serve(&app, &["--threads", "0"]).output().expect("it starts");
+    assert_eq!(Some(2), output.status.code(), "{}", String::from_utf8_lossy(&output.stderr));
 }

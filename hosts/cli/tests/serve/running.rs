@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use crate::common::{checkout, required};
 
 /// Nothing here takes this long; a test that would hang fails instead.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The application of dotnet/tests/Takeover, as published. `None`, with the reason told, where it can't be run.
 pub(crate) fn takeover() -> Option<PathBuf> {
@@ -59,13 +60,32 @@ pub(crate) fn serve(app: &Path, arguments: &[&str]) -> Command {
 
 /// `polyhost serve App`, which takes the connections of this listener.
 pub(crate) fn serve_inherited(app: &Path, listener: &TcpListener) -> Command {
-    let inner = serve(app, &["--listen", "systemd:"]);
+    inheriting(std::slice::from_ref(listener), "", &serve(app, &["--listen", "systemd:"]))
+}
+
+/// The same command, started as systemd does that made these sockets for it.
+pub(crate) fn inheriting(sockets: &[TcpListener], names: &str, inner: &Command) -> Command {
+    // Above the numbers that they are to have, so that none is overwritten before it is copied.
+    let copies: Vec<OwnedFd> = sockets
+        .iter()
+        .map(|socket| {
+            // SAFETY: makes a new descriptor, owned from then on.
+            unsafe { OwnedFd::from_raw_fd(libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 30)) }
+        })
+        .collect();
     // The shell becomes the server, so its number is the server's.
-    let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&{}", listener.as_raw_fd());
     let mut command = Command::new("sh");
-    command.args(["-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
-    // SAFETY: the descriptor is ours; children of other tests that get it do nothing with it.
-    unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFD, 0) };
+    command.args(["-c", "LISTEN_PID=$$ exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names);
+    // SAFETY: dup2 may be called between fork and exec; what it closes is of this process's copy.
+    unsafe {
+        command.pre_exec(move || {
+            for (fd, to) in copies.iter().zip(3..) {
+                libc::dup2(fd.as_raw_fd(), to);
+            }
+            Ok(())
+        });
+    }
     quiet(command)
 }
 
@@ -130,6 +150,16 @@ impl Running {
                 Err(e) => panic!("no line {start:?} ({e}), status {:?}:\n{}", self.child.try_wait(), self.said),
             }
         }
+    }
+
+    /// Where its admin pages are.
+    #[track_caller]
+    pub(crate) fn admin(&mut self) -> SocketAddr {
+        const START: &str = "health and metrics on http://";
+        // It may have said so before the application did.
+        let said = self.said.lines().find(|line| line.starts_with(START)).map(str::to_owned);
+        let line = said.unwrap_or_else(|| self.until(START));
+        line[START.len()..].parse().expect("an address")
     }
 
     /// Where it listens, by TCP.
