@@ -149,7 +149,7 @@ fn pieces() -> Vec<Case> {
         ),
         scripted(
             "with a bad chunk after the start",
-            Script::new().send(head.clone() + "3\r\none\r\n").until("one").send("bad\r\n").end(End::Read),
+            Script::new().send(head.clone() + "3\r\none\r\n").until("one").send("none\r\n").end(End::Read),
         ),
         scripted(
             "cut off after the start",
@@ -201,7 +201,7 @@ fn unread() -> Vec<Case> {
             Script::new()
                 .send(request("POST", "/body/none", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n")
                 .step(Step::Responses(1))
-                .send("bad\r\n")
+                .send("none\r\n")
                 .responses(1)
                 .end(End::Read),
         ),
