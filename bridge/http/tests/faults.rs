@@ -124,6 +124,56 @@ async fn a_file_that_became_shorter_cuts_its_response() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_file_that_is_too_short_is_cut_on_a_thread_of_the_application() {
+    watched(async {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        let mut fixture = Fixture::new(app(move |exchange| tx.send(exchange).unwrap()));
+        fixture.client.get("/").await;
+        let exchange = rx.recv().await.unwrap();
+        // Where the connection's task waits by now, it is this thread that cuts it, and it has no runtime.
+        let thread = std::thread::spawn(move || {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[b'x'; 1000]).unwrap();
+            let range = FileRange::new(Arc::new(file), 0, None).unwrap();
+            let sent = exchange.send_range(Some(head(200, Some(2000))), range, LAST);
+            assert_eq!(Sent::Accepted, sent);
+        });
+        thread.join().unwrap();
+        let (text, _) = fixture.client.rest().await;
+        assert!(text.is_empty() || text.contains("Content-Length: 2000"), "{text}");
+    })
+    .await;
+}
+
+/// Threads of an application come and go, and may be the ones that put slots back.
+#[test]
+fn slots_outlive_the_threads_that_put_them_back() {
+    use polyhost_http::exchange::Front;
+    use polyhost_http::head::{Parts, Version};
+    use polyhost_http::{ConnectionInfo, Endpoint};
+
+    const THREADS: usize = 100;
+    let slots: std::collections::HashSet<usize> = (0..THREADS)
+        .map(|_| {
+            let thread = std::thread::spawn(|| {
+                let info = Arc::new(ConnectionInfo::new(1, Endpoint::Unnamed, Endpoint::Unnamed, false));
+                let headers = [(&b"host"[..], &b"a"[..])].into_iter();
+                let version = Version::Http11;
+                let parts = Parts { method: b"GET", target: b"/", version, host: None, headers, has_body: false };
+                let mut front = Front::new();
+                front.fill(|head| head.fill(parts, &Limits::default())).unwrap();
+                let (exchange, ()) = front.begin(&info, &Limits::default(), |_| ());
+                exchange.release();
+                std::ptr::from_ref(exchange.parts().0) as usize
+            });
+            thread.join().unwrap()
+        })
+        .collect();
+    // Other tests take some meanwhile.
+    assert!(slots.len() < THREADS / 2, "{} slots", slots.len());
+}
+
 /// How much a client can send until nobody takes it. With the clock paused, time goes on only when nothing else does.
 async fn sendable(client: &mut Client<tokio::io::DuplexStream>, bytes: &[u8]) -> usize {
     use tokio::io::AsyncWriteExt;

@@ -197,8 +197,17 @@ impl Slot {
 /// Slots that wait on this thread, so that threads do not meet at the common pool for each request.
 const KEPT: usize = 32;
 
+/// The slots of one thread; they go to the common pool with its end, for threads of an application come and go.
+struct Mine(RefCell<Vec<&'static Slot>>);
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        pool().append(self.0.get_mut());
+    }
+}
+
 thread_local! {
-    static MINE: RefCell<Vec<&'static Slot>> = const { RefCell::new(Vec::new()) };
+    static MINE: Mine = const { Mine(RefCell::new(Vec::new())) };
 }
 static POOL: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
 
@@ -208,7 +217,7 @@ fn pool() -> MutexGuard<'static, Vec<&'static Slot>> {
 
 impl Slot {
     pub(super) fn take() -> &'static Slot {
-        let mine = MINE.try_with(|mine| mine.borrow_mut().pop()).ok().flatten();
+        let mine = MINE.try_with(|mine| mine.0.borrow_mut().pop()).ok().flatten();
         let slot = mine.or_else(|| pool().pop());
         let slot = slot.unwrap_or_else(|| Box::leak(Box::new(Slot { state: Mutex::new(State::default()) })));
         slot.lock().fronted = true;
@@ -223,7 +232,7 @@ impl Slot {
         state.fronted = false;
         drop(state);
         let kept = MINE.try_with(|mine| {
-            let mut mine = mine.borrow_mut();
+            let mut mine = mine.0.borrow_mut();
             let room = mine.len() < KEPT;
             if room {
                 mine.push(self);

@@ -83,8 +83,11 @@ impl<T: Transport> Connection<T> {
     /// Ends the connection so that the client cannot take the response for a complete one.
     pub(super) fn cut(&mut self) -> Phase {
         if let Some(mut io) = self.io.take() {
-            // Responses before this one are complete: what the socket takes at once still goes out.
-            let _ = self.output.poll_flush(&mut io, &mut Context::from_waker(Waker::noop()));
+            // Responses before this one are complete: what the socket takes at once still goes out. A file might need the
+            // runtime, and this be a thread of the application's.
+            if !self.output.has_file() {
+                let _ = self.output.poll_flush(&mut io, &mut Context::from_waker(Waker::noop()));
+            }
             io.reset();
         }
         self.observe_loss(Outcome::Cut);
