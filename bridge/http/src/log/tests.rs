@@ -68,6 +68,21 @@ fn a_json_line() {
 }
 
 #[test]
+fn bytes_of_any_encoding_stay_on_their_line_and_in_their_string() {
+    let limits = Limits { any_header_encoding: true, ..Limits::default() };
+    let head = b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: \xff\xc2\x85\xe2\x80\"\\\r\n\r\n";
+    let mut request = RequestHead::new();
+    assert_eq!(Ok(Some(head.len())), crate::h1::parse::parse_head(head, &mut 0, &limits, &mut request));
+    let entry = Entry { texts: Texts::of(&request), remote: Endpoint::Unnamed, ..entry(PLAIN) };
+    let line = r#"- - - [21/Nov/2026:15:00:05 +0000] "GET / HTTP/1.1" 200 5 "-" "\xFF\xC2\x85\xE2\x80\x22\x5C""#;
+    check(&format!("{line}\n"), LogFormat::Combined, &entry);
+    let mut out = Vec::new();
+    line::write(&mut out, LogFormat::Json, &entry, &mut line::Dates::default());
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\"user_agent\":\"\u{fffd}\\u0085\u{fffd}\\\"\\\\\","), "{text}");
+}
+
+#[test]
 fn a_refused_request_has_no_text() {
     let refused = || Entry {
         version: None,
