@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::exchange::ExchangeId;
@@ -164,6 +164,7 @@ pub struct ConnectionInfo {
     local_octets: Octets,
     remote_octets: Octets,
     secure: bool,
+    begun: AtomicU32,
     attached: OnceLock<Box<dyn Any + Send + Sync>>,
     finisher: OnceLock<Weak<dyn Finisher>>,
 }
@@ -185,6 +186,7 @@ impl ConnectionInfo {
             local_octets,
             remote_octets,
             secure,
+            begun: AtomicU32::new(0),
             attached: OnceLock::new(),
             finisher: OnceLock::new(),
         }
@@ -228,6 +230,12 @@ impl ConnectionInfo {
     /// Writes a complete response. `false`: its task must.
     pub(crate) fn finish(&self) -> bool {
         self.finisher.get().and_then(Weak::upgrade).is_some_and(|finisher| finisher.finish())
+    }
+
+    /// How often this was called before: an application that counts the requests of a connection begins there, where a
+    /// front keeps nothing for it from one to the next.
+    pub fn begin(&self) -> u32 {
+        self.begun.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Something the application keeps with the connection, made at the first call.

@@ -135,6 +135,17 @@ impl HttpApp for Waits {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_request_is_a_connection_of_its_own() {
+    let app = Arc::new(Probe::default());
+    let mut service = AppService::new(app.clone());
+    for kept in ["1", "2"] {
+        let response = service.call(request("GET", "/kept").body(empty()).unwrap()).await.unwrap();
+        assert_eq!(kept, response.into_body().collect().await.unwrap().to_bytes());
+    }
+    assert_eq!([1, 2], app.closed.lock().unwrap()[..]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_body_aborts() {
     let app = Arc::new(Waits::default());
     let mut service = AppService::new(app.clone());

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -34,8 +34,6 @@ struct Inner<A: HttpApp> {
     app: Arc<A>,
     limits: Limits,
     inline: OnceLock<InlineLimit>,
-    /// What the application kept of exchanges that are over. Requests are no connections here, so the next one takes it.
-    kept: Mutex<Vec<u32>>,
     unnamed: Arc<ConnectionInfo>,
 }
 
@@ -54,15 +52,8 @@ impl<A: HttpApp> AppService<A> {
     /// The service that `app` is, with limits. Timeouts and rates are the business of who serves it.
     pub fn with_limits(app: Arc<A>, limits: Limits) -> Self {
         let unnamed = Arc::new(ConnectionInfo::new(0, Endpoint::Unnamed, Endpoint::Unnamed, false));
-        let inner = Inner { app, limits, inline: OnceLock::new(), kept: Mutex::default(), unnamed };
+        let inner = Inner { app, limits, inline: OnceLock::new(), unnamed };
         AppService { inner: Arc::new(inner) }
-    }
-}
-
-impl<A: HttpApp> Drop for Inner<A> {
-    fn drop(&mut self) {
-        let kept = std::mem::take(self.kept.get_mut().unwrap_or_else(PoisonError::into_inner));
-        kept.into_iter().for_each(|kept| self.app.connection_closed(kept));
     }
 }
 
@@ -108,23 +99,17 @@ where
     if request.is_none() {
         front.end_body(Bytes::new());
     }
-    let kept = inner.kept.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(0);
     let inline = inner.inline.get_or_init(InlineLimit::of_this_runtime);
-    let mut turn = Turn::new(kept, connection, inline);
+    let mut turn = Turn::new(0, connection, inline);
     hand_over(&*inner.app, id, &mut turn);
     let kept = turn.kept;
     drop(turn);
     let is_head = parts.method == http::Method::HEAD;
+    // Who sends the next request is not known here: what an application keeps of a connection (the user that it has
+    // authenticated, say) must not reach another client, so every request is a connection of its own.
     let on_end = move |front: Front| {
-        if kept == 0 {
-            return;
-        }
-        if front.is_released() {
-            inner.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
-        } else {
-            let app: Arc<dyn HttpApp> = inner.app.clone();
-            front.close_with(&app, kept);
-        }
+        let app: Arc<dyn HttpApp> = inner.app.clone();
+        front.close_with(&app, kept);
     };
     ResponseFuture(State::Serving(Box::new(Pump::new(front, request, is_head, on_end))))
 }
