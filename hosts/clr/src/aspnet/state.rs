@@ -62,6 +62,20 @@ struct Now {
     wakers: Vec<std::task::Waker>,
 }
 
+impl Now {
+    /// Has the task woken at the next event. One that asks again and again, as `select!` in a loop does, is kept once.
+    fn wake(&mut self, cx: &std::task::Context<'_>) {
+        if !self.wakers.iter().any(|kept| kept.will_wake(cx.waker())) {
+            self.wakers.push(cx.waker().clone());
+        }
+    }
+}
+
+/// How much time is left; an hour, and then another, where there is no end.
+fn left(until: Option<Instant>) -> Duration {
+    until.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()))
+}
+
 impl State {
     pub(crate) fn new(config: AspNetConfig) -> Self {
         State {
@@ -142,7 +156,7 @@ impl State {
     /// # Errors
     /// [`ErrorKind::Load`] where it ended instead, [`ErrorKind::DeadlineExceeded`] where it does neither in time.
     pub(crate) fn wait_started(&self) -> Result<()> {
-        let until = Instant::now() + self.config.start_timeout;
+        let until = Instant::now().checked_add(self.config.start_timeout);
         let mut now = self.now();
         loop {
             if let Some(end) = &now.ended {
@@ -155,7 +169,7 @@ impl State {
                 let what = "is no web application: its host started and has no server; one that has both kinds builds its web host first";
                 return Err(self.error(ErrorKind::Load, what));
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = left(until);
             if left.is_zero() {
                 let seconds = self.config.start_timeout.as_secs_f64();
                 let what = if now.settings.is_some() {
@@ -176,7 +190,7 @@ impl State {
         let until = Instant::now().checked_add(grace);
         let mut now = self.now();
         while now.ended.is_none() {
-            let left = until.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+            let left = left(until);
             if left.is_zero() {
                 return false;
             }
@@ -192,7 +206,7 @@ impl State {
             Some(Event::Stopped { code: 0, .. }) => std::task::Poll::Ready(Ok(())),
             Some(end) => std::task::Poll::Ready(Err(self.ended(end))),
             None => {
-                now.wakers.push(cx.waker().clone());
+                now.wake(cx);
                 std::task::Poll::Pending
             }
         }
@@ -204,7 +218,7 @@ impl State {
         if now.stopping || now.ended.is_some() {
             return std::task::Poll::Ready(());
         }
-        now.wakers.push(cx.waker().clone());
+        now.wake(cx);
         std::task::Poll::Pending
     }
 
