@@ -9,6 +9,8 @@ mod dispatch;
 mod ends;
 #[path = "serve/listens.rs"]
 mod listens;
+#[path = "serve/publishes.rs"]
+mod publishes;
 #[path = "serve/refuses.rs"]
 mod refuses;
 #[path = "serve/running.rs"]

@@ -3,6 +3,7 @@
 //! .NET says of all of these only that the format is bad.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use polyhost_bridge::{Error, ErrorKind, Result};
@@ -142,9 +143,44 @@ fn parse(image: &[u8]) -> Option<Result<(u16, u32), &'static str>> {
     Some(Ok((machine, flags?)))
 }
 
+/// Whether a file is a program that starts a .NET application, or that one was made into.
+pub(crate) fn is_program(path: &Path) -> bool {
+    let magic = fs::File::open(path).and_then(|mut file| {
+        let mut magic = [0; 4];
+        file.read_exact(&mut magic).map(|()| magic)
+    });
+    if !magic.is_ok_and(|magic| &magic == b"\x7fELF") {
+        return false;
+    }
+    let Ok(image) = fs::read(path) else { return false };
+    find_bundle(&image).is_some() || is_compiled_ahead(&image)
+}
+
+fn find_bundle(image: &[u8]) -> Option<usize> {
+    image[..image.len().min(BUNDLE_WITHIN)].windows(BUNDLE.len()).position(|window| window == BUNDLE)
+}
+
+/// Whether an ELF file has the section into which the compiler ahead of time puts managed code (dotnet/runtime
+/// `ObjectNodeSection.cs`). It is there when symbols are stripped, too.
+fn is_compiled_ahead(image: &[u8]) -> bool {
+    const MANAGED_CODE: &[u8] = b"__managedcode\0";
+    let u16_at = |at: usize| Some(u16::from_le_bytes(image.get(at..at + 2)?.try_into().ok()?) as usize);
+    let u64_at =
+        |at: usize| usize::try_from(u64::from_le_bytes(image.get(at..at.checked_add(8)?)?.try_into().ok()?)).ok();
+    // The header of the section that holds the names of all.
+    let names = || {
+        let header = u64_at(0x28)?.checked_add(u16_at(0x3a)?.checked_mul(u16_at(0x3e)?)?)?;
+        let (from, size) = (u64_at(header.checked_add(0x18)?)?, u64_at(header.checked_add(0x20)?)?);
+        image.get(from..from.checked_add(size)?)
+    };
+    names().is_some_and(|names| names.windows(MANAGED_CODE.len()).any(|window| window == MANAGED_CODE))
+}
+
 fn elf(image: &[u8]) -> &'static str {
-    let image = &image[..image.len().min(BUNDLE_WITHIN)];
-    match image.windows(BUNDLE.len()).position(|window| window == BUNDLE) {
+    match find_bundle(image) {
+        None if is_compiled_ahead(image) => {
+            "is an application that was compiled ahead of time, so there is no assembly; publish it without PublishAot"
+        }
         None => "is native code and no .NET assembly; load a shared library as native:PATH",
         Some(at) => match at.checked_sub(8).and_then(|at| image.get(at..at + 8)) {
             Some([0, 0, 0, 0, 0, 0, 0, 0]) => {

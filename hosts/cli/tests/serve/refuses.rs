@@ -5,20 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::running::{serve, takeover};
-
-/// Checks that it ends with this code and says all of this.
-#[track_caller]
-fn refuses(mut command: Command, code: i32, parts: &[&str]) {
-    let output = command.output().expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(Some(code), output.status.code(), "{}:\n{said}", output.status);
-    let line = said.lines().find(|line| line.starts_with("polyhost: ")).unwrap_or_default();
-    for part in parts {
-        assert!(said.contains(part), "{part:?} is not in:\n{said}");
-    }
-    assert!(!line.is_empty() && said.matches("polyhost: ").count() == 1, "not one message:\n{said}");
-}
+use crate::running::{refuses, serve, takeover};
 
 /// A copy of the application in a folder of its own.
 fn copy(app: &Path) -> tempfile::TempDir {

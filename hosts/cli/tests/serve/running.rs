@@ -181,6 +181,10 @@ impl Running {
         serde_json::from_str(body(&self.get("/env"))).expect("JSON")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: the child is ours and has not been waited for.
         assert_eq!(0, unsafe { libc::kill(self.child.id().cast_signed(), signal) });
@@ -216,6 +220,19 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Checks that it ends with this code and says all of this.
+#[track_caller]
+pub(crate) fn refuses(mut command: Command, code: i32, parts: &[&str]) {
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(Some(code), output.status.code(), "{}:\n{said}", output.status);
+    let line = said.lines().find(|line| line.starts_with("polyhost: ")).unwrap_or_default();
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+    assert!(!line.is_empty() && said.matches("polyhost: ").count() == 1, "not one message:\n{said}");
 }
 
 fn forward(from: impl Read + Send + 'static, to: mpsc::Sender<String>) {

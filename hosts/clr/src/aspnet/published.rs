@@ -138,6 +138,11 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     match names.as_slice() {
         [name] => Ok(folder.join(format!("{name}.dll"))),
         [] => {
+            // Single-file, or compiled ahead of time: what it is, is told by name.
+            let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            if let Some(program) = files.filter(|path| path.is_file()).find(|path| image::is_program(path)) {
+                return Ok(program);
+            }
             let message = format!(
                 "no application in {}: nothing there ends in .{CONFIG}; name the folder that `dotnet publish` wrote",
                 folder.display()
