@@ -29,6 +29,7 @@ pub use response::StoredHead;
 pub use slot::Slot;
 
 /// Names an exchange for the application. Once the exchange was released, every operation answers that it is gone.
+/// The generation alone tells exchanges of a process apart, whatever their slots, until 2³² of them have been.
 #[derive(Clone, Copy)]
 pub struct ExchangeId {
     slot: &'static Slot,

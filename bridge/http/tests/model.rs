@@ -25,6 +25,21 @@ impl Random {
     }
 }
 
+#[test]
+fn exchanges_of_different_slots_have_different_generations() {
+    let info = Arc::new(ConnectionInfo::new(1, Endpoint::Unnamed, Endpoint::Unnamed, false));
+    let mut seen = std::collections::HashSet::new();
+    // Both at once, so that they are two slots.
+    let mut fronts = [Front::new(), Front::new()];
+    for _ in 0..50 {
+        for front in &mut fronts {
+            let (exchange, ()) = front.begin(&info, &Limits::default(), |_| ());
+            assert!(seen.insert(exchange.parts().1), "{exchange:?} has the generation of another");
+            exchange.release();
+        }
+    }
+}
+
 /// A flag to wait for: a lost wake-up leaves its thread waiting, and the watchdog ends the test.
 #[derive(Default)]
 struct Signal {

@@ -1,6 +1,7 @@
 //! The front's end of an exchange.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -93,7 +94,7 @@ impl Front {
         let state = &mut *state;
         state.clear();
         state.clean = false;
-        state.generation = state.generation.wrapping_add(1).max(1);
+        state.generation = next_generation();
         state.held = true;
         state.body.open(&state.head, limits);
         state.response.open(limits.max_response_buffer_size);
@@ -205,6 +206,18 @@ impl Front {
 impl Default for Front {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The number of an exchange, of all slots together and never 0. A connection has one slot for this request and another
+/// for the next, and what an application keeps for a connection tells its requests apart by this alone.
+fn next_generation() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let next = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if next != 0 {
+            return next;
+        }
     }
 }
 
