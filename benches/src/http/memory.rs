@@ -32,6 +32,11 @@ impl Memory {
         Memory::parse(&text).ok_or_else(|| format!("{file} is not understood"))
     }
 
+    /// Bytes from an earlier reading to this one; not of the share, which goes up when another process ends, too.
+    fn grown(self, earlier: Memory) -> f64 {
+        self.resident as f64 - earlier.resident as f64
+    }
+
     fn parse(text: &str) -> Option<Memory> {
         let bytes = |name| {
             let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -51,7 +56,7 @@ pub(super) fn growth(plan: Plan, random: &mut fastrand::Rng) -> Outcome {
         let before = Memory::settled(&contender.server).map_err(|e| contender.failed(e))?;
         let answered = answer(&mut contender, plan, plan.requests)?;
         let after = Memory::settled(&contender.server).map_err(|e| contender.failed(e))?;
-        per_request.push((after.share as f64 - before.share as f64) / answered as f64);
+        per_request.push(after.grown(before) / answered as f64);
         let mebibytes = |bytes: u64| show(bytes as f64 / f64::from(1 << 20));
         details.push(format!(
             "PSS {} to {}, RSS {} to {} MiB",
@@ -109,7 +114,7 @@ fn of_a_socket(server: &Server, count: usize) -> std::result::Result<f64, String
     for socket in sockets.iter_mut().chain(&mut { warm }) {
         echo(socket).map_err(|e| format!("an idle WebSocket: {e}"))?;
     }
-    Ok((after.share as f64 - before.share as f64) / 1024.0 / count as f64)
+    Ok(after.grown(before) / 1024.0 / count as f64)
 }
 
 fn socket(address: SocketAddr) -> Result<TcpStream> {
@@ -149,7 +154,9 @@ mod tests {
     fn the_kernel_tells_what_a_process_keeps() {
         let text = "5581d8c5c000-7ffd0b9f2000 ---p 00000000 00:00 0    [rollup]\nRss:    3344 kB\nPss:     412 kB\n\
                     Pss_Anon:    88 kB\n";
-        assert_eq!(Some(Memory { resident: 3344 << 10, share: 412 << 10 }), Memory::parse(text));
+        let memory = Memory { resident: 3344 << 10, share: 412 << 10 };
+        assert_eq!(Some(memory), Memory::parse(text));
+        assert_eq!(-1024.0, memory.grown(Memory { resident: 3345 << 10, share: 0 }));
         assert_eq!(None, Memory::parse("Rss: many kB\nPss: 412 kB"));
     }
 

@@ -48,8 +48,8 @@ const STANDARD: Plan = Plan {
     slice: Duration::from_millis(1500),
     warm_up: Duration::from_secs(3),
     starts: 7,
-    paced: Duration::from_secs(2),
-    processes: 4,
+    paced: Duration::from_millis(1500),
+    processes: 3,
     requests: 1_000_000,
     sockets: 5_000,
 };

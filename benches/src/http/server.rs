@@ -108,7 +108,16 @@ impl Server {
     /// # Errors
     /// What it has said last, where it ends before.
     pub(super) fn start(kind: Kind) -> Result<Server, Unmeasured> {
+        Server::start_with(kind, &[])
+    }
+
+    /// The same with more variables in its environment.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn start_with(kind: Kind, variables: &[(&str, String)]) -> Result<Server, Unmeasured> {
         let mut command = command(kind)?;
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut start = || {
             let process = Process::start(&mut command, End::Kill)?;
             let address = process.wait_for(|line| line.strip_prefix(LISTENING).map(str::to_owned))?;
