@@ -45,7 +45,9 @@ internal struct Connection
     public Slice RemoteAddress;
     public ushort LocalPort;
     public ushort RemotePort;
-    public uint Flags;
+
+    /// <summary>How many contexts it has had, each for one request.</summary>
+    public uint Earlier;
 }
 
 [Flags]

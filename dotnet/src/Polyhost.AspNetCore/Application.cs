@@ -115,7 +115,6 @@ internal sealed class Application
 
     private void Started()
     {
-        ProcessWide.Clear();
         LetOthersStart();
         Event(AppEvent.Started, "");
     }
@@ -133,6 +132,7 @@ internal sealed class Application
     {
         if (Interlocked.Exchange(ref _holdsStart, 0) == 1)
         {
+            ProcessWide.Clear();
             s_starting.Release();
         }
     }

@@ -44,9 +44,12 @@ internal sealed class BodySegment : ReadOnlySequenceSegment<byte>
 
         internal void Free()
         {
-            var handle = _chunk.Handle;
+            var handle = Interlocked.Exchange(ref _chunk.Handle, 0);
             _chunk = default;
-            Native.BytesFree(handle);
+            if (handle != 0)
+            {
+                Native.BytesFree(handle);
+            }
         }
 
         public override Span<byte> GetSpan() => new(_chunk.Data, checked((int)_chunk.Length));

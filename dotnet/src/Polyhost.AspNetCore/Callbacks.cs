@@ -115,12 +115,8 @@ internal static unsafe class Callbacks
     }
 }
 
-/// <summary>The host's levels of its log.</summary>
+/// <summary>The host's levels of its log: the numbers of <see cref="Microsoft.Extensions.Logging.LogLevel"/>.</summary>
 internal static class LogLevels
 {
-    internal const int Error = 1;
-    internal const int Warn = 2;
-    internal const int Info = 3;
-    internal const int Debug = 4;
-    internal const int Trace = 5;
+    internal const int Error = 4;
 }

@@ -15,9 +15,10 @@ internal sealed class HostServer : IServer
     /// <summary>By the application's id. Replaced when it grows; read without the lock.</summary>
     private static HostServer?[] s_servers = new HostServer?[8];
 
-    private readonly ConcurrentStack<RequestContext> _idle = new();
+    private readonly ConcurrentStack<ConnectionMemory> _memory = new();
+    private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Func<RequestContext>? _newContext;
+    private Func<ConnectionMemory, RequestContext>? _newContext;
     private int _running;
     private bool _isStopped;
 
@@ -36,6 +37,9 @@ internal sealed class HostServer : IServer
 
     internal ServerLog Log { get; }
 
+    /// <summary>Canceled when connections are to end, each after its request.</summary>
+    internal CancellationToken Stopping => _stopping.Token;
+
     /// <summary>What every request starts from: no AsyncLocal has a value in it.</summary>
     internal ExecutionContext CleanContext { get; private set; } = null!;
 
@@ -47,16 +51,25 @@ internal sealed class HostServer : IServer
             throw new InvalidOperationException("Server has already started.");
         }
         CleanContext = await CaptureClean();
-        _newContext = () => new RequestContext<TContext>(this, application);
+        _newContext = memory => new RequestContext<TContext>(this, application, memory);
         Register(App.Id, this);
         App.Server = this;
         // From here on requests may come.
         var addresses = Features.Get<IServerAddressesFeature>()!.Addresses;
-        var served = Native.Listen(App.Id, Announcement.Of(this));
-        addresses.Clear();
-        foreach (var address in served)
+        try
         {
-            addresses.Add(address);
+            var served = Native.Listen(App.Id, Announcement.Of(this));
+            addresses.Clear();
+            foreach (var address in served)
+            {
+                addresses.Add(address);
+            }
+        }
+        catch (Exception)
+        {
+            // The application may try again, with another server.
+            Unregister();
+            throw;
         }
     }
 
@@ -64,27 +77,19 @@ internal sealed class HostServer : IServer
     /// cut off.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        lock (s_lock)
+        if (_newContext is null || !Unregister())
         {
-            if (_isStopped || _newContext is null)
-            {
-                return;
-            }
-            _isStopped = true;
-            s_servers[App.Id] = null;
-            App.Server = null;
+            return;
         }
+        ThreadPool.UnsafeQueueUserWorkItem(static server => server.CancelStopping(), this, preferLocal: false);
         await Drain(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (Volatile.Read(ref _running) > 0)
         {
             ContextTable.ForEach(context => context.AbortIfOf(this));
         }
-        while (_idle.TryPop(out var context))
-        {
-            ContextTable.Remove(context.Id);
-        }
     }
 
+    /// <summary>The stop was all.</summary>
     public void Dispose()
     {
     }
@@ -96,9 +101,10 @@ internal sealed class HostServer : IServer
         {
             return 0;
         }
-        var context = server.Rent();
+        var memory = server._memory.TryPop(out var used) ? used : ConnectionMemory.New();
+        var context = server._newContext!(memory);
         context.Bind(connection);
-        return context.Id;
+        return context.Id = ContextTable.Add(context);
     }
 
     /// <summary>Takes a request for an application, on the thread that has read it.</summary>
@@ -130,18 +136,11 @@ internal sealed class HostServer : IServer
         }
     }
 
-    /// <summary>Takes back the context of a connection that is closed.</summary>
+    /// <summary>Takes back the memory of a connection that is closed.</summary>
     internal void Return(RequestContext context)
     {
-        context.Unbind();
-        if (Volatile.Read(ref _isStopped))
-        {
-            ContextTable.Remove(context.Id);
-        }
-        else
-        {
-            _idle.Push(context);
-        }
+        ContextTable.Remove(context.Id);
+        _memory.Push(context.Unbind());
     }
 
     private static HostServer? Find(uint app)
@@ -181,15 +180,32 @@ internal sealed class HostServer : IServer
         return _drained.Task.WaitAsync(cancellationToken);
     }
 
-    private RequestContext Rent()
+    private void CancelStopping()
     {
-        if (_idle.TryPop(out var context))
+        try
         {
-            return context;
+            _stopping.Cancel();
         }
-        context = _newContext!();
-        context.Id = ContextTable.Add(context);
-        return context;
+        catch (Exception e)
+        {
+            Native.Log(LogLevels.Error, "Polyhost.AspNetCore", $"a callback of ConnectionClosedRequested failed: {e}");
+        }
+    }
+
+    /// <summary>Takes no more requests. False where that was done before.</summary>
+    private bool Unregister()
+    {
+        lock (s_lock)
+        {
+            if (_isStopped)
+            {
+                return false;
+            }
+            _isStopped = true;
+            s_servers[App.Id] = null;
+            App.Server = null;
+            return true;
+        }
     }
 
     private static unsafe void AnswerUnavailable(Request* request)

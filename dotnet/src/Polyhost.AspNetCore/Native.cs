@@ -105,7 +105,9 @@ internal static unsafe class Native
         }
     }
 
-    private static long Nanoseconds(TimeSpan time) => (long)time.TotalNanoseconds;
+    /// <summary>292 years stand for any longer time.</summary>
+    private static long Nanoseconds(TimeSpan time) =>
+        Math.Min(time.Ticks, long.MaxValue / TimeSpan.NanosecondsPerTick) * TimeSpan.NanosecondsPerTick;
 }
 
 /// <summary>A request in the host, and its response. The number tells it from others in the same slot.</summary>

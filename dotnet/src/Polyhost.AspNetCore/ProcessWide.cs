@@ -11,6 +11,7 @@ internal static class ProcessWide
     private const BindingFlags Static = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static;
 
     private static string? s_hostingStartup;
+    private static bool s_isSet;
 
     internal static void Set(Assembly entry, AppSettings settings)
     {
@@ -27,10 +28,19 @@ internal static class ProcessWide
             Environment.SetEnvironmentVariable(name, value);
         }
         s_hostingStartup = Environment.GetEnvironmentVariable(HostingStartup);
+        s_isSet = true;
         var own = typeof(ProcessWide).Assembly.GetName().Name;
         Environment.SetEnvironmentVariable(HostingStartup, string.IsNullOrEmpty(s_hostingStartup) ? own : $"{s_hostingStartup};{own}");
     }
 
-    /// <summary>Once the host is built: a <c>dotnet</c> that the application starts would look for this assembly in vain.</summary>
-    internal static void Clear() => Environment.SetEnvironmentVariable(HostingStartup, s_hostingStartup);
+    /// <summary>Once the host is built, or never will be: a <c>dotnet</c> that the application starts would look for this
+    /// assembly in vain.</summary>
+    internal static void Clear()
+    {
+        if (s_isSet)
+        {
+            s_isSet = false;
+            Environment.SetEnvironmentVariable(HostingStartup, s_hostingStartup);
+        }
+    }
 }

@@ -57,21 +57,26 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
     /// <summary>Gives back what was not consumed.</summary>
     internal void Reset()
     {
-        if (_wait is { IsFree: false })
+        // Somebody may still read, who does not know that the request is over.
+        lock (_gate)
         {
-            // A read that nobody has awaited is over with its request.
-            if (TakeWait() is { } wait)
+            if (_wait is { IsFree: false })
             {
-                ThreadPool.UnsafeQueueUserWorkItem(static wait => wait.SetException(Ended()), wait, preferLocal: false);
+                // A read that nobody has awaited is over with its request.
+                if (TakeWait() is { } wait)
+                {
+                    ThreadPool.UnsafeQueueUserWorkItem(
+                        static wait => wait.SetException(Ended()), wait, preferLocal: false);
+                }
+                _wait = null;
             }
-            _wait = null;
+            while (_first is { } segment)
+            {
+                _first = segment.Next;
+                Free(segment);
+            }
+            _last = null;
         }
-        while (_first is { } segment)
-        {
-            _first = segment.Next;
-            Free(segment);
-        }
-        _last = null;
     }
 
     /// <summary>The host has more, or the client has gone.</summary>
@@ -88,32 +93,35 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
 
     public override bool TryRead(out ReadResult result)
     {
-        StartReading();
         lock (_gate)
         {
+            StartReading();
             return TryReadNow(out result);
         }
     }
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
-        StartReading();
-        if (cancellationToken.IsCancellationRequested)
-        {
-            return ValueTask.FromCanceled<ReadResult>(cancellationToken);
-        }
         ValueTask<ReadResult> pending;
         Wait<ReadResult> wait;
+        // Held while the host is asked: from then on it may say that there is more.
         lock (_gate)
         {
-            if (_isWaiting)
+            StartReading();
+            if (cancellationToken.IsCancellationRequested)
             {
-                throw new InvalidOperationException(Messages.ReadingInProgress);
+                return ValueTask.FromCanceled<ReadResult>(cancellationToken);
             }
-            // Before the host is asked: from then on it may say that there is more.
-            if (TryReadNow(out var result))
+            try
             {
-                return new ValueTask<ReadResult>(result);
+                if (TryReadNow(out var result))
+                {
+                    return new ValueTask<ReadResult>(result);
+                }
+            }
+            catch (Exception e)
+            {
+                return ValueTask.FromException<ReadResult>(e);
             }
             wait = _wait is { IsFree: true } ? _wait : _wait = new Wait<ReadResult>(this);
             _isWaiting = true;
@@ -127,42 +135,79 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
-        if (_isStopped)
+        lock (_gate)
         {
-            // What there was is given back already.
-            return;
+            // Else what there was is given back already, or about to be.
+            if (!_isStopped)
+            {
+                Advance(consumed, examined);
+            }
         }
+    }
+
+    /// <summary>Copies what a read has brought, and advances past it. Here, as the request may end meanwhile, and its
+    /// bytes with it.</summary>
+    internal int Take(in ReadResult result, Span<byte> buffer)
+    {
+        lock (_gate)
+        {
+            if (_isStopped)
+            {
+                throw Ended();
+            }
+            var available = result.Buffer;
+            var count = result.IsCanceled ? 0 : (int)Math.Min(available.Length, buffer.Length);
+            if (count == 0)
+            {
+                Advance(available.Start, available.Start);
+                return 0;
+            }
+            var taken = available.Slice(0, count);
+            taken.CopyTo(buffer);
+            Advance(taken.End, taken.End);
+            return count;
+        }
+    }
+
+    private void Advance(SequencePosition consumed, SequencePosition examined)
+    {
         if (!_isReading)
         {
             throw new InvalidOperationException(Messages.NoReading);
         }
-        _isReading = false;
         if (_first is null)
         {
+            _isReading = false;
             return;
         }
-        var last = _last!;
-        _isExamined = ReferenceEquals(examined.GetObject(), last) && examined.GetInteger() == last.Length;
-        var to = (BodySegment?)consumed.GetObject() ?? throw new InvalidOperationException(Messages.NoReading);
-        while (!ReferenceEquals(_first, to))
+        var to = consumed.GetObject();
+        var found = _first;
+        while (found is not null && !ReferenceEquals(found, to))
         {
-            var segment = _first ?? throw new InvalidOperationException(Messages.NoReading);
-            _first = segment.Next;
-            _consumed = 0;
-            Free(segment);
+            found = found.Next;
         }
-        if (consumed.GetInteger() < _consumed || consumed.GetInteger() > to.Length)
+        var least = ReferenceEquals(found, _first) ? _consumed : 0;
+        if (found is null || consumed.GetInteger() < least || consumed.GetInteger() > found.Length)
         {
             throw new ArgumentOutOfRangeException(nameof(consumed));
         }
+        _isReading = false;
+        var last = _last!;
+        _isExamined = ReferenceEquals(examined.GetObject(), last) && examined.GetInteger() == last.Length;
+        while (!ReferenceEquals(_first, found))
+        {
+            var segment = _first;
+            _first = segment.Next!;
+            Free(segment);
+        }
         _consumed = consumed.GetInteger();
-        if (ReferenceEquals(to, last) && _consumed == to.Length)
+        if (ReferenceEquals(found, last) && _consumed == found.Length)
         {
             _first = null;
             _last = null;
             _consumed = 0;
             _isExamined = true;
-            Free(to);
+            Free(found);
         }
     }
 
@@ -182,10 +227,13 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
 
     public override void Complete(Exception? exception = null)
     {
-        _isCompleted = true;
-        if (_isReading && _last is { } last)
+        lock (_gate)
         {
-            AdvanceTo(new SequencePosition(last, last.Length));
+            _isCompleted = true;
+            if (_isReading && _last is { } last)
+            {
+                AdvanceTo(new SequencePosition(last, last.Length));
+            }
         }
     }
 
@@ -195,7 +243,8 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
         Exception? failure = null;
         lock (_gate)
         {
-            if (!_isWaiting || !ReferenceEquals(wait, _wait))
+            // Of a request that is about to be over nobody reads any more; it ends the wait.
+            if (_isStopped || !_isWaiting || !ReferenceEquals(wait, _wait))
             {
                 return;
             }
@@ -226,10 +275,11 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
     {
         if (TakeWait(wait) is not null)
         {
-            wait.SetException(new OperationCanceledException(token));
+            wait.SetCanceled(token);
         }
     }
 
+    /// <summary>The gate is held.</summary>
     private void StartReading()
     {
         if (_isStopped)
@@ -240,7 +290,7 @@ internal sealed class RequestBodyReader(RequestContext context) : PipeReader, IW
         {
             throw new InvalidOperationException(Messages.ReadingAfterCompletion);
         }
-        if (_isReading)
+        if (_isReading || _isWaiting)
         {
             throw new InvalidOperationException(Messages.ReadingInProgress);
         }

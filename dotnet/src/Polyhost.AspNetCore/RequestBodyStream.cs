@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using System.Runtime.CompilerServices;
 
 namespace Polyhost.AspNetCore;
 
@@ -70,27 +69,14 @@ internal sealed class RequestBodyStream(RequestContext context, RequestBodyReade
 
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    /// <summary>Not of a pooling builder: whoever takes the result before it is there (<c>.Result</c>) would have that put
+    /// the state machine back into its pool while it still waits, and the process end where it goes on.</summary>
     private async ValueTask<int> Await(ValueTask<ReadResult> read, Memory<byte> buffer) =>
         Take(await read.ConfigureAwait(false), buffer);
 
     private int Take(in ReadResult result, Memory<byte> buffer)
     {
-        var available = result.Buffer;
-        if (result.IsCanceled)
-        {
-            reader.AdvanceTo(available.Start);
-            throw new OperationCanceledException("The read was canceled");
-        }
-        var count = (int)Math.Min(available.Length, buffer.Length);
-        if (count == 0)
-        {
-            reader.AdvanceTo(available.Start);
-            return 0;
-        }
-        var taken = available.Slice(0, count);
-        taken.CopyTo(buffer.Span);
-        reader.AdvanceTo(taken.End);
-        return count;
+        var count = reader.Take(result, buffer.Span);
+        return !result.IsCanceled ? count : throw new OperationCanceledException("The read was canceled");
     }
 }

@@ -123,26 +123,19 @@ internal abstract partial class RequestContext
     /// <summary>Begins a connection.</summary>
     internal unsafe void Bind(Connection* connection)
     {
-        _hold = 0;
-        _requestNumber = 0;
-        _connectionId = null;
-        _hasAddresses = false;
         _connection = connection->Id;
+        _requestNumber = connection->Earlier;
         _remotePort = connection->RemotePort;
         _localPort = connection->LocalPort;
         _remoteBytes.Set(connection->RemoteAddress);
         _localBytes.Set(connection->LocalAddress);
     }
 
-    /// <summary>The connection is closed: nothing of it is to be found by the next.</summary>
-    internal void Unbind()
+    /// <summary>The connection is closed. Gives back the memory for the next, which this never writes to again.</summary>
+    internal ConnectionMemory Unbind()
     {
         CloseConnectionToken();
-        DropHostContext();
-        _givenConnectionToken = null;
-        _items = null;
-        _persistent = null;
-        ForgetText();
+        return new ConnectionMemory(_lines, _writer.Own, _responseHeaders.Packed);
     }
 
     private IPAddress? Address(ref IPAddress? address)

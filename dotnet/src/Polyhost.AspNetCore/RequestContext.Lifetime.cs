@@ -10,18 +10,31 @@ internal abstract partial class RequestContext
 
     /// <summary>All was sent: a client that goes away now has what it wanted.</summary>
     private const long CompleteBit = 2;
+    private const int LifeBits = 2;
 
     private readonly object _abortLock = new();
 
-    /// <summary>The request's number in the high half, 0 between requests; in the low half what became of it.</summary>
+    /// <summary>The host's number of the request in the high half, 0 between requests. In the low half its number on this
+    /// context, for the host's may be that of an earlier one in another slot; and two bits for what became of it.</summary>
     private long _life;
     private CancellationTokenSource? _aborted;
     private CancellationToken? _givenToken;
     private CancellationTokenSource? _connectionClosed;
     private CancellationToken? _givenConnectionToken;
+    private CancellationToken? _givenClosingToken;
 
     /// <summary>The number of the request that is in here; 0 for none.</summary>
     internal uint Generation => (uint)(Volatile.Read(ref _life) >> 32);
+
+    /// <summary>What no other request on this context has; 0 for none.</summary>
+    private long Identity
+    {
+        get
+        {
+            var life = Volatile.Read(ref _life);
+            return life >> 32 == 0 ? 0 : life >>> LifeBits;
+        }
+    }
 
     internal bool IsAborted => (Volatile.Read(ref _life) & AbortedBit) != 0;
 
@@ -37,7 +50,11 @@ internal abstract partial class RequestContext
         set => _givenConnectionToken = value;
     }
 
-    CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested { get; set; }
+    CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested
+    {
+        get => _givenClosingToken ?? Server.Stopping;
+        set => _givenClosingToken = value;
+    }
 
     void IConnectionLifetimeNotificationFeature.RequestClose() => Native.RequestClose(Exchange);
 
@@ -86,6 +103,8 @@ internal abstract partial class RequestContext
             OnAborted(generation);
         }
     }
+
+    private long NewLife(uint generation) => ((long)generation << 32) | (_requestNumber << LifeBits);
 
     /// <summary>From now on the client may go away without anybody being told.</summary>
     private void SetComplete() => Interlocked.Or(ref _life, CompleteBit);

@@ -154,34 +154,34 @@ internal abstract partial class RequestContext
     /// same memory. That memory is never freed; so the place is read, and followed only if the request was still this
     /// one after that; and the text is given out only if it still is.
     /// </remarks>
-    internal unsafe string Decode(ref Slice place, string? previous, uint generation)
+    internal unsafe string Decode(ref Slice place, string? previous, long request)
     {
         var data = (byte*)Volatile.Read(ref place.Address);
         var length = Volatile.Read(ref place.Length);
-        Verify(generation);
+        Verify(request);
         var bytes = new ReadOnlySpan<byte>(data, checked((int)length));
         if (previous is null || !Ascii.Equals(bytes, previous) || Server.Options.DisableStringReuse)
         {
             previous = bytes.IsEmpty ? "" : DecodeUtf8(bytes);
         }
-        Verify(generation);
+        Verify(request);
         return previous;
     }
 
-    /// <summary>The number of the request that is in here, or an error when there is none.</summary>
-    internal uint Current()
+    /// <summary>What tells the request that is in here from all others, or an error when there is none.</summary>
+    internal long Current()
     {
-        var generation = Generation;
-        if (generation == 0)
+        var request = Identity;
+        if (request == 0)
         {
             ThrowEnded();
         }
-        return generation;
+        return request;
     }
 
-    internal void Verify(uint generation)
+    internal void Verify(long request)
     {
-        if (Generation != generation)
+        if (Identity != request)
         {
             ThrowEnded();
         }
@@ -196,13 +196,13 @@ internal abstract partial class RequestContext
     internal long? RequestContentLength => _request.ContentLength >= 0 ? _request.ContentLength : null;
 
     /// <summary>As above, in the encoding that the application has chosen.</summary>
-    internal unsafe string Decode(ref Slice place, RequestHeaders headers, string name, uint generation)
+    internal unsafe string Decode(ref Slice place, RequestHeaders headers, string name, long request)
     {
         var data = (byte*)Volatile.Read(ref place.Address);
         var length = Volatile.Read(ref place.Length);
-        Verify(generation);
+        Verify(request);
         var text = headers.Decode(name, new ReadOnlySpan<byte>(data, checked((int)length)));
-        Verify(generation);
+        Verify(request);
         return text;
     }
 
@@ -262,15 +262,6 @@ internal abstract partial class RequestContext
             _givenReaderStream = given;
         }
         return _givenReader;
-    }
-
-    /// <summary>Text of one client is not kept in memory for the next.</summary>
-    private void ForgetText()
-    {
-        _path = default;
-        _query = default;
-        _target = default;
-        _requestHeaders.Forget();
     }
 
     private static void Set(ref HeadText text, string value)

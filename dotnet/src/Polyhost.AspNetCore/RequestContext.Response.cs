@@ -146,9 +146,10 @@ internal abstract partial class RequestContext : IHttpResponseFeature
         {
             return Native.Send(exchange, &head, data, length, flags);
         }
-        fixed (byte* reason = Encoding.ASCII.GetBytes(_reasonPhrase))
+        var bytes = Encoding.ASCII.GetBytes(_reasonPhrase);
+        fixed (byte* reason = bytes)
         {
-            head.Reason = new Slice(reason, (nuint)_reasonPhrase.Length);
+            head.Reason = new Slice(reason, (nuint)bytes.Length);
             return Native.Send(exchange, &head, data, length, flags);
         }
     }
@@ -160,9 +161,10 @@ internal abstract partial class RequestContext : IHttpResponseFeature
             return Native.SendFile(Exchange, null, path, offset, count, SendFlags.None);
         }
         var head = Head();
-        fixed (byte* reason = Encoding.ASCII.GetBytes(_reasonPhrase ?? ""))
+        var bytes = Encoding.ASCII.GetBytes(_reasonPhrase ?? "");
+        fixed (byte* reason = bytes)
         {
-            head.Reason = new Slice(reason, (nuint)(_reasonPhrase?.Length ?? 0));
+            head.Reason = new Slice(reason, (nuint)bytes.Length);
             var sent = Native.SendFile(Exchange, &head, path, offset, count, SendFlags.None);
             _isHeadSent = sent is Sent.Accepted or Sent.Pending;
             return sent;

@@ -6,7 +6,7 @@ namespace Polyhost.AspNetCore;
 
 /// <summary>
 /// A request and its response, as the application sees them: one object that is every feature of a server. A connection
-/// keeps one for all its requests, and a pool those of closed connections.
+/// has one for all its requests.
 /// </summary>
 /// <remarks>
 /// From <see cref="Begin"/> until the last call to the host with <see cref="SendFlags.Release"/> it is this request's;
@@ -36,7 +36,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     private Request _request;
 
     /// <summary>The lines of its head; pinned.</summary>
-    private Header[] _lines = GC.AllocateUninitializedArray<Header>(16, pinned: true);
+    private Header[] _lines;
     private List<Header[]>? _tooSmall;
     private Task _application = Task.CompletedTask;
 
@@ -46,14 +46,15 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
     /// <summary>Bits of <see cref="Hold"/>.</summary>
     private int _hold;
 
-    protected RequestContext(HostServer server)
+    protected RequestContext(HostServer server, ConnectionMemory memory)
     {
         Server = server;
+        _lines = memory.Lines;
         _requestHeaders = new RequestHeaders(this, server.Options.RequestHeaderEncoding);
-        _responseHeaders = new ResponseHeaders(server.Options.ResponseHeaderEncoding);
+        _responseHeaders = new ResponseHeaders(memory.Headers, server.Options.ResponseHeaderEncoding);
         _reader = new RequestBodyReader(this);
         _requestStream = new RequestBodyStream(this, _reader);
-        _writer = new ResponseBodyWriter(this);
+        _writer = new ResponseBodyWriter(this, memory.Body);
         _responseStream = new ResponseBodyStream(this, _writer);
         _resume = Finish;
         RequestHeaders = _requestHeaders;
@@ -99,7 +100,7 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         ResetRequest();
         ResetResponse();
         // Last: from here on it can be read.
-        Volatile.Write(ref _life, (long)_request.Generation << 32);
+        Volatile.Write(ref _life, NewLife(_request.Generation));
     }
 
     /// <summary>The host's list of lines is gone when it has called; the bytes they name are not. Read without a lock by
@@ -158,19 +159,17 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
 
     protected abstract void DisposeHostContext(Exception? exception);
 
-    /// <summary>An HttpContext that the application has kept stays disposed of: the next client gets another.</summary>
-    protected abstract void DropHostContext();
-
     private void Run()
     {
-        var unreadable = _requestHeaders.FindUnreadable();
-        if (unreadable is not null)
-        {
-            // Hosting looks at some, too.
-            RequestHeaders = new HeaderDictionary();
-        }
+        Exception? unreadable;
         try
         {
+            unreadable = _requestHeaders.FindUnreadable();
+            if (unreadable is not null)
+            {
+                // Hosting looks at some, too.
+                RequestHeaders = new HeaderDictionary();
+            }
             CreateHostContext();
         }
         catch (Exception e)
@@ -209,9 +208,10 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         {
             FinishPlain();
         }
-        else
+        else if (!FinishAsync().IsCompleted)
         {
-            _ = FinishAsync();
+            // Where this is the host's thread, that is given back now; another may have the next request here already.
+            Interlocked.CompareExchange(ref _inlineThread, 0, Environment.CurrentManagedThreadId);
         }
     }
 
@@ -293,6 +293,23 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         }
     }
 
+    /// <summary>What the application has put in place may be large, and the connection may idle for long.</summary>
+    private void Forget()
+    {
+        ResetFeatures();
+        _givenRequestBody = null;
+        _givenReaderStream = null;
+        _givenReader = null;
+        _givenResponseBody = null;
+        _trailers = null;
+        _failure = null;
+        _rejection = null;
+        RequestHeaders = _requestHeaders;
+        ResponseHeaders = _responseHeaders;
+        _onStarting?.Clear();
+        _onCompleted?.Clear();
+    }
+
     private void StopReading()
     {
         _reader.Stop();
@@ -317,13 +334,16 @@ internal abstract partial class RequestContext : IThreadPoolWorkItem
         _inlineThread = 0;
         _application = Task.CompletedTask;
         StopReading();
+        _writer.Stop();
         _reader.Reset();
         _upgradedReader?.Reset();
-        EndLifetime();
         var server = Server;
         var exchange = Exchange;
-        // Who reads the head now finds that it is over, before the host may write over it.
+        // Who reads the head now finds that it is over, before the host may write over it; and an abort that comes now
+        // finds no token of the next request.
         Volatile.Write(ref _life, 0);
+        EndLifetime();
+        Forget();
         var isClosed = (Interlocked.And(ref _hold, ~Hold.Running) & Hold.Closed) != 0;
         _writer.Release(exchange, last);
         // Not this any more, unless there is no connection to have a next request.

@@ -6,8 +6,9 @@ namespace Polyhost.AspNetCore;
 /// <summary>The context that runs an application of a certain kind.</summary>
 /// <remarks>Hosting keeps its own context in <see cref="IHostContextContainer{TContext}"/>, and so makes one for each
 /// of these, not for each request.</remarks>
-internal sealed class RequestContext<TContext>(HostServer server, IHttpApplication<TContext> application)
-    : RequestContext(server), IHostContextContainer<TContext>
+internal sealed class RequestContext<TContext>(
+    HostServer server, IHttpApplication<TContext> application, ConnectionMemory memory)
+    : RequestContext(server, memory), IHostContextContainer<TContext>
     where TContext : notnull
 {
     private TContext? _context;
@@ -24,6 +25,4 @@ internal sealed class RequestContext<TContext>(HostServer server, IHttpApplicati
         _context = default;
         application.DisposeContext(context, exception);
     }
-
-    protected override void DropHostContext() => ((IHostContextContainer<TContext>)this).HostContext = default;
 }

@@ -31,10 +31,10 @@ internal sealed unsafe partial class RequestHeaders
     {
         try
         {
-            var generation = Open(out var headers, out var count);
+            var request = Open(out var headers, out var count);
             for (var i = 0; i < count; i++)
             {
-                Value(ref headers[i], i, generation);
+                Value(ref headers[i], i, request);
             }
             return null;
         }

@@ -25,7 +25,7 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context, Func
         internal string? Value;
 
         /// <summary>The request that <see cref="Value"/> was made for.</summary>
-        internal uint Generation;
+        internal long Request;
     }
 
     public int Count => Own().Count;
@@ -63,8 +63,6 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context, Func
         }
     }
 
-    internal void Forget() => Array.Clear(_kept);
-
     public bool ContainsKey(string key) => TryGetValue(key, out _);
 
     public bool TryGetValue(string key, [MaybeNullWhen(false)] out StringValues value)
@@ -98,35 +96,35 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context, Func
     /// <summary>The values of a header: by the host's number of its name, or by the name where that is 0.</summary>
     private StringValues Find(uint known, string name)
     {
-        var generation = Open(out var headers, out var count);
+        var request = Open(out var headers, out var count);
         var found = StringValues.Empty;
         for (var i = 0; i < count; i++)
         {
-            if (known != 0 ? headers[i].Known != known : !HasName(ref headers[i], name, generation))
+            if (known != 0 ? headers[i].Known != known : !HasName(ref headers[i], name, request))
             {
                 continue;
             }
-            var value = Value(ref headers[i], i, generation);
+            var value = Value(ref headers[i], i, request);
             found = found.Count == 0 ? new StringValues(value) : StringValues.Concat(found, value);
         }
         return found;
     }
 
     /// <summary>Where the lines are. The request was this one after they were looked up, so they are its own.</summary>
-    private uint Open(out Header* headers, out int count)
+    private long Open(out Header* headers, out int count)
     {
-        var generation = context.Current();
+        var request = context.Current();
         context.GetHeaders(out headers, out var number);
-        context.Verify(generation);
+        context.Verify(request);
         count = (int)number;
         if (count > _kept.Length)
         {
             Array.Resize(ref _kept, Math.Max(count, _kept.Length * 2));
         }
-        return generation;
+        return request;
     }
 
-    private bool HasName(ref Header header, string name, uint generation)
+    private bool HasName(ref Header header, string name, long request)
     {
         var known = header.Known - 1;
         if (known < (uint)KnownHeaders.Names.Length)
@@ -137,29 +135,29 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context, Func
         }
         var data = (byte*)Volatile.Read(ref header.Name.Address);
         var length = Volatile.Read(ref header.Name.Length);
-        context.Verify(generation);
+        context.Verify(request);
         return length == (nuint)name.Length && Ascii.EqualsIgnoreCase(new ReadOnlySpan<byte>(data, (int)length), name);
     }
 
-    private string Value(ref Header header, int index, uint generation)
+    private string Value(ref Header header, int index, long request)
     {
         ref var kept = ref _kept[index];
         var value = kept.Value;
-        if (Volatile.Read(ref kept.Generation) == generation)
+        if (Volatile.Read(ref kept.Request) == request)
         {
             value = kept.Value!;
-            context.Verify(generation);
+            context.Verify(request);
             return value;
         }
         value = encoding is null
-            ? context.Decode(ref header.Value, value, generation)
-            : context.Decode(ref header.Value, this, Name(ref header, index, generation), generation);
+            ? context.Decode(ref header.Value, value, request)
+            : context.Decode(ref header.Value, this, Name(ref header, index, request), request);
         kept.Value = value;
-        Volatile.Write(ref kept.Generation, generation);
+        Volatile.Write(ref kept.Request, request);
         return value;
     }
 
-    private string Name(ref Header header, int index, uint generation)
+    private string Name(ref Header header, int index, long request)
     {
         var known = header.Known - 1;
         if (known < (uint)KnownHeaders.Names.Length)
@@ -167,7 +165,7 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context, Func
             return KnownHeaders.Names[known];
         }
         ref var kept = ref _kept[index];
-        return kept.Name = context.Decode(ref header.Name, kept.Name, generation);
+        return kept.Name = context.Decode(ref header.Name, kept.Name, request);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -177,11 +175,13 @@ internal sealed unsafe partial class RequestHeaders(RequestContext context, Func
         {
             return _own;
         }
-        var generation = Open(out var headers, out var count);
+        var request = Open(out var headers, out var count);
+        // What a call left here that failed on its way.
+        _own.Clear();
         for (var i = 0; i < count; i++)
         {
-            var name = Name(ref headers[i], i, generation);
-            var value = Value(ref headers[i], i, generation);
+            var name = Name(ref headers[i], i, request);
+            var value = Value(ref headers[i], i, request);
             _own[name] = _own.TryGetValue(name, out var earlier) ? StringValues.Concat(earlier, value) : value;
         }
         _isOwn = true;

@@ -1,5 +1,4 @@
 using System.IO.Pipelines;
-using System.Runtime.CompilerServices;
 
 namespace Polyhost.AspNetCore;
 
@@ -75,7 +74,7 @@ internal sealed class ResponseBodyStream(RequestContext context, ResponseBodyWri
     {
         return write.IsCompletedSuccessfully ? default : Await(write);
 
-        [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+        // Not of a pooling builder; see RequestBodyStream.
         static async ValueTask Await(ValueTask<FlushResult> write) => await write.ConfigureAwait(false);
     }
 

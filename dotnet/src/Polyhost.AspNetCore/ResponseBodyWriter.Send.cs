@@ -68,14 +68,13 @@ internal sealed unsafe partial class ResponseBodyWriter
     /// <summary>The host has room again, or the client has gone.</summary>
     internal void Wake() => TakeWait()?.Queue();
 
-    void IWaitOwner<FlushResult>.Resume(Wait<FlushResult> wait) =>
-        wait.SetResult(new FlushResult(isCanceled: false, isCompleted: context.IsAborted));
+    void IWaitOwner<FlushResult>.Resume(Wait<FlushResult> wait) => wait.SetResult(Result(context.IsAborted));
 
     void IWaitOwner<FlushResult>.Cancel(Wait<FlushResult> wait, CancellationToken token)
     {
         if (TakeWait(wait) is not null)
         {
-            wait.SetException(new OperationCanceledException(token));
+            wait.SetCanceled(token);
         }
     }
 
@@ -83,16 +82,19 @@ internal sealed unsafe partial class ResponseBodyWriter
     internal ValueTask<FlushResult> SendFileAsync(string path, long offset, long count, CancellationToken token)
     {
         ValueTask<FlushResult> result;
+        Wait<FlushResult>? wait;
         lock (_gate)
         {
+            ThrowIfStopped();
             if (UnsentBytes > 0)
             {
                 HandOver(context.Exchange, SendFlags.None);
             }
             _isDeferred = false;
-            result = Answer(context.SendFile(path, offset, count));
+            result = Answer(context.SendFile(path, offset, count), out wait);
         }
-        return Watched(result, token);
+        wait?.Watch(token);
+        return result;
     }
 
     /// <summary>Bytes of an upgraded connection, which nobody counts.</summary>
@@ -114,11 +116,14 @@ internal sealed unsafe partial class ResponseBodyWriter
             return Done(isCompleted: false);
         }
         ValueTask<FlushResult> result;
+        Wait<FlushResult>? wait;
         lock (_gate)
         {
-            result = Answer(HandOver(context.Exchange, SendFlags.None));
+            ThrowIfStopped();
+            result = Answer(HandOver(context.Exchange, SendFlags.None), out wait);
         }
-        return Watched(result, token);
+        wait?.Watch(token);
+        return result;
     }
 
     private ValueTask<FlushResult> WriteStarted(ReadOnlySpan<byte> source, CancellationToken token)
@@ -142,8 +147,10 @@ internal sealed unsafe partial class ResponseBodyWriter
     private ValueTask<FlushResult> SendDirectly(ReadOnlySpan<byte> source, CancellationToken token)
     {
         ValueTask<FlushResult> result;
+        Wait<FlushResult>? wait;
         lock (_gate)
         {
+            ThrowIfStopped();
             if (UnsentBytes > 0)
             {
                 HandOver(context.Exchange, SendFlags.None);
@@ -151,10 +158,11 @@ internal sealed unsafe partial class ResponseBodyWriter
             _isDeferred = false;
             fixed (byte* data = source)
             {
-                result = Answer(context.Send(context.Exchange, data, (nuint)source.Length, SendFlags.None));
+                result = Answer(context.Send(context.Exchange, data, (nuint)source.Length, SendFlags.None), out wait);
             }
         }
-        return Watched(result, token);
+        wait?.Watch(token);
+        return result;
     }
 
     /// <summary>Hands over everything, the flags with the last part. All fields are as for an empty buffer before that
@@ -216,17 +224,19 @@ internal sealed unsafe partial class ResponseBodyWriter
         }
     }
 
-    /// <summary>What a flush comes to, by the host's answer. The gate is held.</summary>
-    private ValueTask<FlushResult> Answer(Sent sent)
+    /// <summary>What a flush comes to, by the host's answer. The gate is held; the token is to be watched when it is
+    /// not.</summary>
+    private ValueTask<FlushResult> Answer(Sent sent, out Wait<FlushResult>? wait)
     {
+        wait = null;
         switch (sent)
         {
             case Sent.Accepted:
                 return Done(isCompleted: false);
             case Sent.Pending:
-                if (_isWaiting)
+                if (_isWaiting || _isFlushCanceled)
                 {
-                    // Somebody waits already; the bytes are with the host.
+                    // Somebody waits already, or nobody is to; the bytes are with the host.
                     return Done(isCompleted: false);
                 }
                 if (_wait is null or { IsFree: false })
@@ -238,7 +248,8 @@ internal sealed unsafe partial class ResponseBodyWriter
                 {
                     WatchForStall();
                 }
-                return _wait.Begin();
+                wait = _wait;
+                return wait.Begin();
             case Sent.NoSuchFile:
                 throw new FileNotFoundException("the file is not there any more");
             case Sent.OutOfRange:
@@ -248,15 +259,6 @@ internal sealed unsafe partial class ResponseBodyWriter
                 context.OnAborted(context.Generation);
                 return Done(isCompleted: true);
         }
-    }
-
-    private ValueTask<FlushResult> Watched(ValueTask<FlushResult> result, CancellationToken token)
-    {
-        if (token.CanBeCanceled && !result.IsCompleted)
-        {
-            _wait!.Watch(token);
-        }
-        return result;
     }
 
     /// <summary>Room is made by the thread that the application runs on. It mostly awaits, which gives that thread back;
@@ -309,5 +311,12 @@ internal sealed unsafe partial class ResponseBodyWriter
         }
     }
 
-    private static ValueTask<FlushResult> Done(bool isCompleted) => new(new FlushResult(false, isCompleted));
+    private ValueTask<FlushResult> Done(bool isCompleted) => new(Result(isCompleted));
+
+    private FlushResult Result(bool isCompleted)
+    {
+        var isCanceled = _isFlushCanceled;
+        _isFlushCanceled = false;
+        return new FlushResult(isCanceled, isCompleted);
+    }
 }

@@ -9,7 +9,8 @@ namespace Polyhost.AspNetCore;
 /// </summary>
 /// <remarks>On the thread of the host a flush is put off until the application gives that thread back: the host sends
 /// nothing before, and mostly gets the whole response in one call.</remarks>
-internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeWriter, IWaitOwner<FlushResult>
+internal sealed partial class ResponseBodyWriter(RequestContext context, byte[]? own)
+    : PipeWriter, IWaitOwner<FlushResult>
 {
     private const int OwnSize = 4096;
     private const int SmallBlock = 16 * 1024;
@@ -22,8 +23,8 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
     private readonly Stack<NativeBlock> _spare = new();
 
     /// <summary>Pinned, and kept for all requests.</summary>
-    private byte[]? _own;
-    private unsafe byte* _ownData;
+    private byte[]? _own = own;
+    private unsafe byte* _ownData = AddressOf(own);
     private int _ownLength;
     private int _ownSent;
 
@@ -37,12 +38,17 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
     private Wait<FlushResult>? _wait;
     private bool _isWaiting;
     private Timer? _stall;
+
+    /// <summary>The flush that waits, or else the next one, is to say that it was canceled.</summary>
+    private bool _isFlushCanceled;
     private bool _hasLease;
     private bool _isStopped;
     private bool _isCompleted;
 
     /// <summary>What <see cref="Complete"/> has begun.</summary>
     internal Task Completion { get; private set; } = Task.CompletedTask;
+
+    internal byte[]? Own => _own;
 
     public override bool CanGetUnflushedBytes => true;
 
@@ -64,13 +70,20 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
 
     internal void Begin()
     {
+        if (UnsentBytes > 0)
+        {
+            // Of somebody who did not know that the last request was over.
+            Drop();
+        }
         _hasLease = false;
         _isStopped = false;
         _isCompleted = false;
+        _isFlushCanceled = false;
         Completion = Task.CompletedTask;
     }
 
-    /// <summary>The application has returned: it writes no more.</summary>
+    /// <summary>The application has returned: it writes no more. Who does it nevertheless is refused at the gate from the
+    /// last call to the host on.</summary>
     internal void Stop() => _isStopped = true;
 
     /// <summary>What was got before the response started must not be advanced in.</summary>
@@ -174,10 +187,8 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
 
     public override void CancelPendingFlush()
     {
-        if (TakeWait() is { } wait)
-        {
-            wait.SetResult(new FlushResult(isCanceled: true, isCompleted: false));
-        }
+        _isFlushCanceled = true;
+        Wake();
     }
 
     public override void Complete(Exception? exception = null)
@@ -209,10 +220,13 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
 
     private unsafe byte[] Allocate()
     {
-        var own = GC.AllocateUninitializedArray<byte>(OwnSize, pinned: true);
-        _ownData = (byte*)Unsafe.AsPointer(ref own[0]);
-        return _own = own;
+        _own = GC.AllocateUninitializedArray<byte>(OwnSize, pinned: true);
+        _ownData = AddressOf(_own);
+        return _own;
     }
+
+    private static unsafe byte* AddressOf(byte[]? pinned) =>
+        pinned is null ? null : (byte*)Unsafe.AsPointer(ref pinned[0]);
 
     /// <summary>The block to write to, with room for some bytes.</summary>
     private NativeBlock Current(int size)
@@ -234,12 +248,17 @@ internal sealed partial class ResponseBodyWriter(RequestContext context) : PipeW
         return block;
     }
 
-    private void ThrowIfUnusable()
+    private void ThrowIfStopped()
     {
         if (_isStopped)
         {
             throw new ObjectDisposedException(nameof(ResponseBodyWriter), Messages.ResponseCompleted);
         }
+    }
+
+    private void ThrowIfUnusable()
+    {
+        ThrowIfStopped();
         if (context.IsCompleted || _isCompleted)
         {
             throw new InvalidOperationException(Messages.WritingAfterCompletion);

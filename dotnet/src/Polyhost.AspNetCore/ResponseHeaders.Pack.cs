@@ -6,6 +6,9 @@ namespace Polyhost.AspNetCore;
 // As they cross to the host.
 internal sealed unsafe partial class ResponseHeaders
 {
+    /// <summary>Pinned: the host reads it where it is.</summary>
+    internal byte[] Packed => _packed;
+
     /// <summary>Writes the lines in the host's form, but for the length. Valid until the next time.</summary>
     /// <remarks>Responses of one connection often have the very strings of the one before: then what was written for
     /// that is still right.</remarks>
@@ -31,7 +34,7 @@ internal sealed unsafe partial class ResponseHeaders
         for (var i = 0; i < _count; i++)
         {
             ref var entry = ref _entries[i];
-            if (!ReferenceEquals(entry.Name, entry.PackedName) || entry.Value.Count != 1
+            if (!ReferenceEquals(entry.Name, entry.PackedName) || entry.Value.Count != 1 || entry.PackedValue is null
                 || !ReferenceEquals((string?)entry.Value, entry.PackedValue))
             {
                 return false;
@@ -42,6 +45,8 @@ internal sealed unsafe partial class ResponseHeaders
 
     private void Write()
     {
+        // An encoding of the application's may fail on the way.
+        _packedCount = -1;
         _packedLength = 0;
         for (var i = 0; i < _count; i++)
         {
@@ -65,7 +70,6 @@ internal sealed unsafe partial class ResponseHeaders
         var needed = _packedLength + PackedHeaders.SizeOf(name, value, chosen);
         if (needed > _packed.Length)
         {
-            // Pinned: the host reads it where it is.
             var larger = GC.AllocateUninitializedArray<byte>(Math.Max(needed, Math.Max(512, _packed.Length * 2)), pinned: true);
             _packed.AsSpan(0, _packedLength).CopyTo(larger);
             _packed = larger;

@@ -13,7 +13,8 @@ namespace Polyhost.AspNetCore;
 /// The headers of a response, in the order they were set. They are few, so they are found by looking at each; the length
 /// is kept apart.
 /// </summary>
-internal sealed unsafe partial class ResponseHeaders(Func<string, Encoding?>? encoding = null) : IHeaderDictionary
+internal sealed unsafe partial class ResponseHeaders(byte[] memory, Func<string, Encoding?>? encoding = null)
+    : IHeaderDictionary
 {
     private static readonly SearchValues<char> s_tokens =
         SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
@@ -25,7 +26,7 @@ internal sealed unsafe partial class ResponseHeaders(Func<string, Encoding?>? en
     private Entry[] _entries = new Entry[8];
     private int _count;
     private long? _contentLength;
-    private byte[] _packed = [];
+    private byte[] _packed = memory;
     private int _packedLength;
     private int _packedCount = -1;
 

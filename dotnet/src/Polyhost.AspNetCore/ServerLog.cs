@@ -24,29 +24,32 @@ internal sealed class ServerLog(ILoggerFactory factory)
     private readonly ILogger _logger = factory.CreateLogger("Polyhost.AspNetCore.Server");
 
     internal void ApplicationError(RequestContext context, Exception error) =>
-        s_applicationError(_logger, context.ConnectionId, context.TraceIdentifier, error);
+        Write(LogLevel.Error, s_applicationError, context, error);
 
-    internal void BadRequest(RequestContext context, Exception error)
+    internal void BadRequest(RequestContext context, Exception error) =>
+        Write(LogLevel.Debug, s_badRequest, context, error, error);
+
+    internal void RequestAborted(RequestContext context) => Write(LogLevel.Debug, s_aborted, context, null);
+
+    internal void ApplicationAborted(RequestContext context) =>
+        Write(LogLevel.Information, s_abortedByApplication, context, null);
+
+    /// <summary>A provider of the application's that fails must not keep a request from being released, nor end the
+    /// process.</summary>
+    private void Write(
+        LogLevel level, Action<ILogger, string, string, Exception?> write, RequestContext context, Exception? error,
+        Exception? message = null)
     {
-        if (_logger.IsEnabled(LogLevel.Debug))
+        try
         {
-            s_badRequest(_logger, context.ConnectionId, error.Message, error);
+            if (_logger.IsEnabled(level))
+            {
+                write(_logger, context.ConnectionId, message?.Message ?? context.TraceIdentifier, error);
+            }
         }
-    }
-
-    internal void RequestAborted(RequestContext context)
-    {
-        if (_logger.IsEnabled(LogLevel.Debug))
+        catch (Exception e)
         {
-            s_aborted(_logger, context.ConnectionId, context.TraceIdentifier, null);
-        }
-    }
-
-    internal void ApplicationAborted(RequestContext context)
-    {
-        if (_logger.IsEnabled(LogLevel.Information))
-        {
-            s_abortedByApplication(_logger, context.ConnectionId, context.TraceIdentifier, null);
+            Native.Log(LogLevels.Error, "Polyhost.AspNetCore", $"the application's log failed: {e}");
         }
     }
 }

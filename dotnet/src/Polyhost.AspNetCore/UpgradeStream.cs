@@ -25,6 +25,18 @@ internal sealed class UpgradeStream(RequestBodyStream input, ResponseBodyStream 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         input.ReadAsync(buffer, cancellationToken);
 
+    public override IAsyncResult BeginRead(
+        byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        input.BeginRead(buffer, offset, count, callback, state);
+
+    public override int EndRead(IAsyncResult asyncResult) => input.EndRead(asyncResult);
+
+    public override IAsyncResult BeginWrite(
+        byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(WriteAsync(buffer, offset, count, default), callback, state);
+
+    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
+
     public override Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken) =>
         input.CopyToAsync(destination, bufferSize, cancellationToken);
 

@@ -28,6 +28,7 @@ internal sealed class Wait<T>(IWaitOwner<T> owner) : IValueTaskSource<T>, IThrea
     internal ValueTask<T> Begin()
     {
         _isTaken = false;
+        _core.RunContinuationsAsynchronously = false;
         return new ValueTask<T>(this, _core.Version);
     }
 
@@ -43,16 +44,15 @@ internal sealed class Wait<T>(IWaitOwner<T> owner) : IValueTaskSource<T>, IThrea
 
     internal void Queue() => ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
 
-    internal void SetResult(T result)
-    {
-        _registration.Dispose();
-        _core.SetResult(result);
-    }
+    internal void SetResult(T result) => _core.SetResult(result);
 
-    internal void SetException(Exception exception)
+    internal void SetException(Exception exception) => _core.SetException(exception);
+
+    /// <summary>Whoever cancels is in the middle of something: the waiting code goes on elsewhere.</summary>
+    internal void SetCanceled(CancellationToken token)
     {
-        _registration.Dispose();
-        _core.SetException(exception);
+        _core.RunContinuationsAsynchronously = true;
+        _core.SetException(new OperationCanceledException(token));
     }
 
     void IThreadPoolWorkItem.Execute() => owner.Resume(this);
@@ -70,6 +70,9 @@ internal sealed class Wait<T>(IWaitOwner<T> owner) : IValueTaskSource<T>, IThrea
         }
         finally
         {
+            // Not with the result, which may be there before Watch has returned. A token that is canceled from here on
+            // does not reach the next wait.
+            _registration.Dispose();
             _registration = default;
             _core.Reset();
             _isTaken = true;

@@ -29,13 +29,18 @@ internal sealed class App : IAsyncDisposable
     internal static Task<App> Run(RequestDelegate handler, Action<ServerOptions>? options = null) =>
         Start(application => application.Run(handler), options);
 
-    internal static async Task<App> Start(Action<WebApplication> configure, Action<ServerOptions>? options = null)
+    internal static async Task<App> Start(
+        Action<WebApplication> configure, Action<ServerOptions>? options = null, ILoggerProvider? log = null)
     {
         FakeHost.Install();
         var registration = new AppRegistration((uint)Interlocked.Increment(ref s_ids));
         options?.Invoke(registration.Options);
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
+        if (log is not null)
+        {
+            builder.Logging.AddProvider(log);
+        }
         builder.Services.AddSingleton(registration);
         builder.Services.AddSingleton<IServer, HostServer>();
         var application = builder.Build();

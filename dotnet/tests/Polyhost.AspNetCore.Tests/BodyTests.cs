@@ -48,7 +48,7 @@ public sealed class BodyTests
         {
             if (context.Request.Path == "/careless")
             {
-                var read = context.Request.Body.ReadAsync(new byte[10], CancellationToken.None);
+                var read = context.Request.BodyReader.ReadAsync(CancellationToken.None);
                 thrown = Record.Exception(() => read.GetAwaiter().GetResult());
                 return;
             }
@@ -64,6 +64,27 @@ public sealed class BodyTests
         await exchange.Released;
         Assert.IsType<InvalidOperationException>(thrown);
         Assert.Equal("still right", exchange.Body);
+    }
+
+    [Fact]
+    public async Task AResultThatIsTakenTooEarlyDoesNoHarm()
+    {
+        var waits = new TaskCompletionSource();
+        await using var app = await App.Run(async context =>
+        {
+            var read = context.Request.Body.ReadAsync(new byte[10], CancellationToken.None);
+            var taken = Task.Run(() => read.GetAwaiter().GetResult(), CancellationToken.None);
+            waits.SetResult();
+            Assert.Equal(4, await taken);
+        });
+        using var connection = app.Connect();
+        var exchange = new FakeExchange();
+        connection.Post("/", RequestFlags.None, exchange);
+        await waits.Task;
+        exchange.Receive(BodyRead.Data, "late");
+        exchange.TellBodyReady();
+        await exchange.Released;
+        Assert.Equal(200, exchange.Status);
     }
 
     [Fact]
@@ -101,6 +122,26 @@ public sealed class BodyTests
         Assert.Equal(200, exchange.Status);
 
         void Note(ReadOnlySequence<byte> buffer) => seen.Add(Encoding.ASCII.GetString(buffer.ToArray()));
+    }
+
+    [Fact]
+    public async Task APositionOfAnotherBufferIsRefusedAndNothingLost()
+    {
+        var rest = "";
+        await using var app = await App.Run(async context =>
+        {
+            var reader = context.Request.BodyReader;
+            var result = await reader.ReadAsync(CancellationToken.None);
+            var other = new ReadOnlySequence<byte>("other"u8.ToArray()).End;
+            Assert.Throws<ArgumentOutOfRangeException>(() => reader.AdvanceTo(other));
+            reader.AdvanceTo(result.Buffer.GetPosition(1));
+            rest = await new StreamReader(context.Request.Body).ReadToEndAsync(CancellationToken.None);
+        });
+        using var connection = app.Connect();
+        var exchange = Bodied("abcd", "efgh");
+        connection.Post("/", RequestFlags.None, exchange);
+        await exchange.Released;
+        Assert.Equal("bcdefgh", rest);
     }
 
     [Fact]
@@ -228,7 +269,7 @@ public sealed class BodyTests
     public async Task TrailersAreThereAfterTheBody()
     {
         var packed = new byte[100];
-        var length = PackedHeaders.Write(packed, "X-Sum", "42");
+        var length = PackedHeaders.Write(packed, "X-Sum", "42", Encoding.UTF8);
         await using var app = await App.Run(async context =>
         {
             Assert.False(context.Request.CheckTrailersAvailable());

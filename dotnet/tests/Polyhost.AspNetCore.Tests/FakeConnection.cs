@@ -48,7 +48,10 @@ internal sealed unsafe class FakeConnection : IDisposable
             _context = FakeHost.Callbacks->RentContext(_app, _connection);
         }
         var request = Head(method, target, flags, headers);
-        exchange.Generation = (uint)Interlocked.Increment(ref s_generations);
+        if (exchange.Generation == 0)
+        {
+            exchange.Generation = (uint)Interlocked.Increment(ref s_generations);
+        }
         exchange.Context = _context;
         request.Slot = FakeHost.Add(exchange);
         request.Generation = exchange.Generation;

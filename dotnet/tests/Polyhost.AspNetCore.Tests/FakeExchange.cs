@@ -49,6 +49,9 @@ internal sealed unsafe class FakeExchange
 
     internal long? MaxBody { get; set; }
 
+    /// <summary>How long the body may be too slow.</summary>
+    internal long Grace { get; set; }
+
     /// <summary>Whether the client reads so slowly that every send must wait.</summary>
     internal bool IsSlow { get; set; }
 

@@ -97,7 +97,14 @@ internal static unsafe class FakeHost
     }
 
     [UnmanagedCallersOnly]
-    private static int SetMinBodyRate(nuint slot, uint generation, double rate, long grace) => 0;
+    private static int SetMinBodyRate(nuint slot, uint generation, double rate, long grace)
+    {
+        if (Find(slot, generation) is { } exchange)
+        {
+            exchange.Grace = grace;
+        }
+        return 0;
+    }
 
     [UnmanagedCallersOnly]
     private static int Abort(nuint slot, uint generation)

@@ -143,7 +143,7 @@ public sealed class RequestTests
     }
 
     [Fact]
-    public async Task OneContextServesAConnectionAndThenAnother()
+    public async Task AContextIsOfOneConnection()
     {
         var contexts = new List<(object Features, object? Items)>();
         await using var app = await App.Run(context =>
@@ -162,7 +162,8 @@ public sealed class RequestTests
         {
             connection.Get("/");
         }
-        Assert.Single(contexts.Select(seen => seen.Features).Distinct());
+        Assert.Same(contexts[0].Features, contexts[1].Features);
+        Assert.NotSame(contexts[0].Features, contexts[2].Features);
         Assert.Equal([null, "kept", null], contexts.Select(seen => seen.Items));
     }
 
@@ -207,6 +208,44 @@ public sealed class RequestTests
         Assert.Throws<ObjectDisposedException>(() => headers!["X"]);
         await Assert.ThrowsAsync<ObjectDisposedException>(
             () => body!.WriteAsync("x"u8.ToArray(), CancellationToken.None).AsTask());
+    }
+
+    [Fact]
+    public async Task ARequestIsToldFromAnEarlierOneOfTheSameNumberInAnotherSlot()
+    {
+        var seen = new List<string>();
+        IHeaderDictionary? kept = null;
+        await using var app = await App.Run(context =>
+        {
+            kept ??= context.Request.Headers;
+            seen.Add(context.Request.Headers.Cookie.ToString());
+            return Task.CompletedTask;
+        });
+        using var connection = app.Connect();
+        foreach (var cookie in new[] { "of one", "of another" })
+        {
+            var exchange = new FakeExchange { Generation = uint.MaxValue };
+            connection.Begin("GET", "/", RequestFlags.Inline, [("Cookie", cookie)], exchange);
+        }
+        Assert.Equal(["of one", "of another"], seen);
+        Assert.Throws<ObjectDisposedException>(() => kept!.Cookie);
+    }
+
+    [Fact]
+    public async Task WhatTheApplicationHasPutInPlaceGoesWithTheRequest()
+    {
+        IFeatureCollection? features = null;
+        await using var app = await App.Run(context =>
+        {
+            features = context.Features;
+            features.Set(this);
+            features.Set<IItemsFeature>(new ItemsFeature());
+            return Task.CompletedTask;
+        });
+        using var connection = app.Connect();
+        connection.Get("/");
+        Assert.Null(features!.Get<RequestTests>());
+        Assert.Null(features.Get<IItemsFeature>());
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -315,6 +316,30 @@ public sealed class ResponseTests
         await flushed.Task;
         await answer.Released;
         Assert.True(answer.IsEnded);
+    }
+
+    [Fact]
+    public async Task AFlushIsCanceledWhetherItWaitsOrIsTheNext()
+    {
+        var waits = new TaskCompletionSource();
+        var canceled = new List<bool>();
+        PipeWriter? writer = null;
+        await using var app = await App.Run(async context =>
+        {
+            writer = context.Response.BodyWriter;
+            writer.CancelPendingFlush();
+            canceled.Add((await writer.WriteAsync("first "u8.ToArray(), CancellationToken.None)).IsCanceled);
+            var flush = writer.WriteAsync("second"u8.ToArray(), CancellationToken.None);
+            waits.SetResult();
+            canceled.Add((await flush).IsCanceled);
+        });
+        using var connection = app.Connect();
+        var answer = connection.Begin("GET", "/", RequestFlags.None, [], new FakeExchange { IsSlow = true });
+        await waits.Task;
+        writer!.CancelPendingFlush();
+        await answer.Released;
+        Assert.Equal([true, true], canceled);
+        Assert.Equal("first second", answer.Body);
     }
 
     [Fact]

@@ -67,13 +67,15 @@ struct Header {
 
 /// Kept with the connection, and good as long as its [`ConnectionInfo`].
 #[repr(C)]
+#[derive(Clone, Copy)]
 struct Connection {
     id: u64,
     local_address: Slice,
     remote_address: Slice,
     local_port: u16,
     remote_port: u16,
-    flags: u32,
+    /// How many contexts it has had, each for one request.
+    earlier: u32,
 }
 
 // SAFETY: it points into the ConnectionInfo that it is kept with, which does not move or change.
@@ -332,8 +334,11 @@ impl Guest {
         }
         let connection = connection(turn.connection());
         if turn.kept == 0 {
-            // SAFETY: the connection lives until the call returns, and C# copies what it needs.
-            turn.kept = unsafe { (self.rent_context)(app, connection) };
+            // SAFETY: null, or kept with the connection.
+            let begun = unsafe { connection.as_ref() };
+            let begun = begun.map(|info| Connection { earlier: turn.connection().begin(), ..*info });
+            // SAFETY: `begun` lives until the call returns, and C# copies what it needs.
+            turn.kept = begun.map_or(0, |info| unsafe { (self.rent_context)(app, &info) });
             if turn.kept == 0 {
                 return unavailable(exchange);
             }
@@ -413,7 +418,7 @@ fn connection(info: &Arc<ConnectionInfo>) -> *const Connection {
         remote_address: Slice::of(info.remote_octets()),
         local_port: info.local().port(),
         remote_port: info.remote().port(),
-        flags: 0,
+        earlier: 0,
     });
     made.map_or(ptr::null(), ptr::from_ref)
 }

@@ -92,10 +92,10 @@ unsafe extern "C" fn send(
     flags: u32,
 ) -> i32 {
     guard(GONE, || {
-        let data = if flags & OWNED != 0 {
+        let data = if flags & OWNED != 0 && !data.is_null() {
             // SAFETY: C# hands over a block that `block_new` gave it, with that much written to it.
             Data::Owned(unsafe { Block::from_raw(data.cast_mut()) }.into_bytes(len))
-        } else if len == 0 {
+        } else if len == 0 || data.is_null() {
             Data::None
         } else {
             // SAFETY: C# has fixed the bytes until this returns.
@@ -173,8 +173,11 @@ fn chunk(bytes: Bytes) -> Chunk {
 
 unsafe extern "C" fn bytes_free(handle: u64) {
     guard(0, || {
-        // SAFETY: C# gives each handle back once; it came from `chunk`.
-        drop(unsafe { Box::from_raw(ptr::with_exposed_provenance_mut::<Bytes>(handle as usize)) });
+        let bytes = ptr::with_exposed_provenance_mut::<Bytes>(handle as usize);
+        if !bytes.is_null() {
+            // SAFETY: C# gives each handle back once; it came from `chunk`.
+            drop(unsafe { Box::from_raw(bytes) });
+        }
         0
     });
 }
@@ -259,8 +262,10 @@ unsafe extern "C" fn block_new(at_least: usize, out: *mut RawBlock) -> i32 {
 
 unsafe extern "C" fn block_free(data: *mut u8) {
     guard(0, || {
-        // SAFETY: C# gives back what `block_new` gave it, once.
-        drop(unsafe { Block::from_raw(data) });
+        if !data.is_null() {
+            // SAFETY: C# gives back what `block_new` gave it, once.
+            drop(unsafe { Block::from_raw(data) });
+        }
         0
     });
 }
