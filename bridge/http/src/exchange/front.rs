@@ -1,5 +1,6 @@
 //! The front's end of an exchange.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
@@ -209,16 +210,25 @@ impl Default for Front {
     }
 }
 
+/// How many numbers a thread takes at a time, so that threads do not meet at the counter for each request.
+const BLOCK: u32 = 1024;
+
 /// The number of an exchange, of all slots together and never 0. A connection has one slot for this request and another
 /// for the next, and what an application keeps for a connection tells its requests apart by this alone.
 fn next_generation() -> u32 {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let next = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if next != 0 {
-            return next;
-        }
+    static BLOCKS: AtomicU32 = AtomicU32::new(0);
+    thread_local! {
+        static LAST: Cell<u32> = const { Cell::new(BLOCK - 1) };
     }
+    LAST.with(|last| {
+        // A block begins at a multiple of its size, whose number is left out: it may be 0.
+        let mut next = last.get().wrapping_add(1);
+        if next % BLOCK == 0 {
+            next = BLOCKS.fetch_add(BLOCK, Ordering::Relaxed) + 1;
+        }
+        last.set(next);
+        next
+    })
 }
 
 impl Drop for Front {
