@@ -35,6 +35,7 @@ Failures.Map(app);
 Lifetimes.Map(app);
 Upgrades.Map(app);
 Files.Map(app);
+Features.Map(app);
 Loads.Map(app);
 app.MapHub<Chat>("/chat");
 

@@ -18,6 +18,9 @@ pub(crate) fn cases() -> Vec<Case> {
             .responses(3);
         all.push(scripted(format!("one by one {target}"), one_by_one));
     }
+    for target in ["/features/all", "/features/kestrel"] {
+        all.push(case(format!("every {target}"), get(target)));
+    }
     for (name, more) in [("empty", ""), ("written", "&write=1"), ("thrown", "&throw=1"), ("broken", "&write=1&throw=1")]
     {
         let key = format!("order-{name}");
