@@ -74,8 +74,26 @@ internal sealed class Application
             _stopping = true;
             lifetime = _lifetime;
         }
-        // Its callbacks are the application's, and may take their time.
-        return lifetime is not null && ThreadPool.UnsafeQueueUserWorkItem(static lifetime => lifetime.StopApplication(), lifetime, preferLocal: false);
+        if (lifetime is null)
+        {
+            return false;
+        }
+        // Its callbacks are the application's, and may take their time. On a thread of its own, as that of a signal is: the
+        // pool's may all be blocked by what this is to end.
+        new Thread(() => StopBy(lifetime)) { IsBackground = true, Name = $"Stop of application {Id}" }.UnsafeStart();
+        return true;
+    }
+
+    private static void StopBy(IHostApplicationLifetime lifetime)
+    {
+        try
+        {
+            lifetime.StopApplication();
+        }
+        catch (Exception e)
+        {
+            Native.Log(LogLevels.Error, "Polyhost.AspNetCore", $"a callback of ApplicationStopping failed: {e}");
+        }
     }
 
     private void Run()
