@@ -97,7 +97,11 @@ fn command(kind: Kind) -> Result<Command, Unmeasured> {
             command
         }
     };
-    command.env("DOTNET_ROOT", &root.root).env("ASPNETCORE_ENVIRONMENT", "Production").env_remove("ASPNETCORE_URLS");
+    command
+        .env("DOTNET_ROOT", &root.root)
+        .env("ASPNETCORE_ENVIRONMENT", "Production")
+        .env("HTTP_CONTRACT_ACTIVITIES", "none")
+        .env_remove("ASPNETCORE_URLS");
     command.current_dir(app.parent().unwrap_or(Path::new("/")));
     Ok(command)
 }
