@@ -87,7 +87,6 @@ pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failur
     operations.ready(&served.app);
     served.announce(global, &operations);
     let code = runtime.block_on(served.until_end(&operations));
-    operations.finish();
     // Threads of the application may still be inside .NET; nobody waits for them.
     runtime.shutdown_background();
     code
@@ -281,8 +280,13 @@ impl Served {
             any_signal().await;
         };
         operations.stopping();
+        let finished = async {
+            let outcome = finish(self.app, self.server, self.grace).await;
+            operations.finish().await;
+            outcome
+        };
         tokio::select! {
-            outcome = finish(self.app, self.server, self.grace) => outcome,
+            outcome = finished => outcome,
             () = second => Ok(ExitCode::from(130)),
         }
     }

@@ -87,10 +87,14 @@ impl Operations {
     }
 
     /// Writes what is left of the access log.
-    pub(super) fn finish(&self) {
-        let Some(log) = self.observer.as_ref().and_then(|observer| observer.access_log()) else { return };
-        let complete = log.flush(LAST_LINES);
-        let dropped = log.counts().dropped;
+    pub(super) async fn finish(&self) {
+        let Some(observer) = self.observer() else { return };
+        // Whoever reads them may take their time, and a second signal must not wait for that.
+        let written = tokio::task::spawn_blocking(move || {
+            let log = observer.access_log()?;
+            Some((log.flush(LAST_LINES), log.counts().dropped))
+        });
+        let Ok(Some((complete, dropped))) = written.await else { return };
         if dropped > 0 || !complete {
             let more = if complete { "" } else { ", and the last ones are not written: nobody reads them" };
             screen::note(&format!("polyhost: {dropped} lines of the access log were dropped{more}"));
