@@ -91,6 +91,8 @@ pub(crate) struct Beat {
 struct Slow {
     waker: Option<Waker>,
     reading: Option<Reading>,
+    /// The last request whose body came too slowly; 0: none.
+    late: u64,
 }
 
 /// A wait for the body of one request; pauses do not count.
@@ -159,6 +161,11 @@ impl Beat {
         }
     }
 
+    /// Whether it is the body of this request that came too slowly: what was fired may be about the one before.
+    pub(crate) fn is_late(&self, request: u64) -> bool {
+        self.slow().late == request
+    }
+
     /// What happened since the last call.
     pub(crate) fn take(&self) -> Fired {
         // Almost always nothing, and a plain load is cheaper than a swap.
@@ -203,7 +210,7 @@ impl Beat {
         let slow_now = seconds > reading.rate.grace_period
             && ((total - reading.first) as f64) < reading.rate.bytes_per_second * seconds.as_secs_f64();
         if slow_now {
-            slow.reading = None;
+            (slow.late, slow.reading) = (reading.request, None);
         }
         slow_now
     }
@@ -211,4 +218,20 @@ impl Beat {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_body_is_that_of_its_request() {
+        let beat = Beat::new();
+        beat.start_reading(7, DataRate { bytes_per_second: 240.0, grace_period: Duration::from_secs(5) });
+        beat.check(5000, 5000);
+        assert!(!beat.take().contains(Fired::READ));
+        beat.check(6000, 1000);
+        assert!(beat.take().contains(Fired::READ));
+        assert!(beat.is_late(7) && !beat.is_late(8));
+    }
 }

@@ -263,7 +263,8 @@ impl<T: Transport> Connection<T> {
     }
 
     pub(super) fn body_is_late(&mut self) {
-        if matches!(self.body, Body::Length(_) | Body::Chunked(_)) {
+        let is_coming = matches!(self.body, Body::Length(_) | Body::Chunked(_));
+        if is_coming && self.beat.is_late(self.requests) {
             tracing::debug!(target: "polyhost::http", connection = self.info.id(), "the request body comes too slowly");
             self.body = Body::Broken;
             self.front().fail_body(BodyError::TimedOut);
