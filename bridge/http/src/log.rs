@@ -20,6 +20,8 @@ pub(crate) use line::{json_string, millis_of, request_id};
 const LINES: usize = 16 * 1024;
 /// Bytes of requests that may wait: lines may be long, as long as clients make them.
 const BYTES: usize = 16 << 20;
+/// How long the writer waits for more lines: to be woken for each costs more than to write it.
+const GATHER: Duration = Duration::from_millis(10);
 /// The writer formats this much before it writes.
 const BATCH: usize = 64 * 1024;
 
@@ -68,7 +70,17 @@ struct State {
     counts: LogCounts,
     /// The writer sleeps.
     idle: bool,
+    /// It waits for more lines.
+    gathers: bool,
+    /// Somebody waits for what is written.
+    hurried: bool,
     closed: bool,
+}
+
+impl State {
+    fn is_half_full(&self) -> bool {
+        self.entries.len() >= LINES / 2 || self.bytes >= BYTES / 2
+    }
 }
 
 impl Queue {
@@ -98,8 +110,8 @@ impl AccessLog {
         state.bytes += entry.texts.len();
         state.waiting += 1;
         state.entries.push_back(entry);
-        // Only a writer that sleeps is woken: that is a system call.
-        let wake = std::mem::take(&mut state.idle);
+        // Only a writer that sleeps is woken, or one that would gather too much: that is a system call.
+        let wake = std::mem::take(&mut state.idle) || (state.is_half_full() && std::mem::take(&mut state.gathers));
         drop(state);
         if wake {
             self.queue.filled.notify_one();
@@ -115,6 +127,8 @@ impl AccessLog {
     pub fn flush(&self, most: Duration) -> bool {
         let until = Instant::now() + most;
         let mut state = self.queue.lock();
+        state.hurried = true;
+        self.queue.filled.notify_one();
         while state.waiting > 0 {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -175,7 +189,16 @@ impl<W: Write> Writer<W> {
             state.idle = true;
             state = self.queue.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.bytes = 0;
+        let until = Instant::now() + GATHER;
+        while !state.closed && !state.hurried && !state.is_half_full() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.gathers = true;
+            state = self.queue.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        (state.bytes, state.hurried, state.gathers) = (0, false, false);
         std::mem::swap(&mut state.entries, entries);
         true
     }

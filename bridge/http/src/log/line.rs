@@ -1,5 +1,6 @@
 //! How a line of the access log is written.
 
+use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -71,11 +72,11 @@ fn json(out: &mut Vec<u8>, entry: &Entry, dates: &mut Dates) {
         put(out, format_args!(",\"protocol\":\"HTTP/{}\"", text(version)));
     }
     put(out, format_args!(",\"status\":{},\"bytes\":{}", entry.status, entry.bytes));
-    put(out, format_args!(",\"duration_ms\":{}", millis_of(entry.total)));
+    put(out, format_args!(",\"duration_ms\":{}", Millis(entry.total)));
     if entry.version.is_some() {
-        put(out, format_args!(",\"handle_ms\":{}", millis_of(entry.handle)));
+        put(out, format_args!(",\"handle_ms\":{}", Millis(entry.handle)));
         if let Some(first) = entry.first {
-            put(out, format_args!(",\"first_byte_ms\":{}", millis_of(first)));
+            put(out, format_args!(",\"first_byte_ms\":{}", Millis(first)));
         }
         put(out, format_args!(",\"inline\":{}", entry.inline));
     }
@@ -100,6 +101,15 @@ pub(crate) fn millis_of(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e3
 }
 
+/// The same as text, which whole numbers make faster.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_millis(), self.0.subsec_micros() % 1000)
+    }
+}
+
 fn text(version: Version) -> &'static str {
     match version {
         Version::Http10 => "1.0",
@@ -121,6 +131,11 @@ fn escaped(out: &mut Vec<u8>, text: &[u8]) {
 /// A string of JSON. Control characters are escaped, those above ASCII, too: a terminal may obey them.
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' if *byte != b'"' && *byte != b'\\');
+    if text.iter().all(is_plain) {
+        out.extend_from_slice(text);
+        return out.push(b'"');
+    }
     for c in String::from_utf8_lossy(text).chars() {
         match c {
             '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),

@@ -63,7 +63,7 @@ fn a_json_line() {
                 \"request\":\"0000000000011:0000000A\",\"method\":\"GET\",\"target\":\"/\",\"host\":\"h\",\
                 \"referrer\":\"http://x/\\\"\\\\\",\"user_agent\":\"a\\u0009ä\\u009b1m\",\
                 \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"bytes\":5,\
-                \"duration_ms\":1.5,\"handle_ms\":1,\"first_byte_ms\":1.25,\"inline\":true,\"outcome\":\"complete\"}\n";
+                \"duration_ms\":1.500,\"handle_ms\":1.000,\"first_byte_ms\":1.250,\"inline\":true,\"outcome\":\"complete\"}\n";
     check(line, LogFormat::Json, &entry(RICH));
 }
 
@@ -96,7 +96,7 @@ fn a_refused_request_has_no_text() {
     };
     check("- - - [01/Jan/1970:00:00:00 +0000] \"-\" 400 -\n", LogFormat::Common, &refused());
     let line = "{\"time\":\"1970-01-01T00:00:00.000Z\",\"connection\":\"0000000000011\",\"status\":400,\"bytes\":0,\
-                \"duration_ms\":1.5,\"outcome\":\"refused\"}\n";
+                \"duration_ms\":1.500,\"outcome\":\"refused\"}\n";
     check(line, LogFormat::Json, &refused());
 }
 
