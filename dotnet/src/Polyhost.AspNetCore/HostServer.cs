@@ -43,14 +43,14 @@ internal sealed class HostServer : IServer
     /// <summary>What every request starts from: no AsyncLocal has a value in it.</summary>
     internal ExecutionContext CleanContext { get; private set; } = null!;
 
-    public async Task StartAsync<TContext>(IHttpApplication<TContext> application, CancellationToken cancellationToken)
+    public Task StartAsync<TContext>(IHttpApplication<TContext> application, CancellationToken cancellationToken)
         where TContext : notnull
     {
         if (_newContext is not null)
         {
             throw new InvalidOperationException("Server has already started.");
         }
-        CleanContext = await CaptureClean();
+        CleanContext = CaptureClean();
         _newContext = memory => new RequestContext<TContext>(this, application, memory);
         Register(App.Id, this);
         App.Server = this;
@@ -71,6 +71,8 @@ internal sealed class HostServer : IServer
             Unregister();
             throw;
         }
+        // At once: the host's own start then needs no continuations, each of which would have to be compiled.
+        return Task.CompletedTask;
     }
 
     /// <summary>Takes no more requests, and waits for those that run; those that are left when the token says so are
@@ -234,13 +236,13 @@ internal sealed class HostServer : IServer
         }
     }
 
-    /// <summary>Whoever starts the application may have AsyncLocals of its own; a work item queued unsafely has
-    /// none.</summary>
-    private static Task<ExecutionContext> CaptureClean()
+    /// <summary>Whoever starts the application may have AsyncLocals of its own; a thread started unsafely has none.</summary>
+    private static ExecutionContext CaptureClean()
     {
-        var captured = new TaskCompletionSource<ExecutionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
-        ThreadPool.UnsafeQueueUserWorkItem(
-            static captured => captured.SetResult(ExecutionContext.Capture()!), captured, preferLocal: false);
-        return captured.Task;
+        ExecutionContext? captured = null;
+        var thread = new Thread(() => captured = ExecutionContext.Capture());
+        thread.UnsafeStart();
+        thread.Join();
+        return captured!;
     }
 }

@@ -174,15 +174,26 @@ internal sealed class InlineRoutes
 
     /// <summary>Whether an assembly of the process, the framework's left out, has a type of the mark's name or uses one.
     /// To ask the endpoints would make them all, and routing makes them again.</summary>
+    /// <remarks>Loops, and no queries over structs: every application pays for what is compiled here.</remarks>
     private static bool IsMarkKnown()
     {
-        var frameworks = new[] { typeof(object), typeof(RouteEndpoint) }.Select(type => Path.GetDirectoryName(type.Assembly.Location));
-        var assemblies = AppDomain.CurrentDomain.GetAssemblies()
-            .Where(assembly => !assembly.IsDynamic && assembly != typeof(InlineRoutes).Assembly);
-        // Of a self-contained application all lie in one folder.
-        var isShared = frameworks.Distinct().Count() > 1;
-        return assemblies.Any(
-            assembly => !(isShared && frameworks.Contains(Path.GetDirectoryName(assembly.Location))) && Names(assembly));
+        var runtime = Path.GetDirectoryName(typeof(object).Assembly.Location);
+        var aspnet = Path.GetDirectoryName(typeof(RouteEndpoint).Assembly.Location);
+        foreach (var assembly in AppDomain.CurrentDomain.GetAssemblies())
+        {
+            if (assembly.IsDynamic || assembly == typeof(InlineRoutes).Assembly)
+            {
+                continue;
+            }
+            var folder = Path.GetDirectoryName(assembly.Location);
+            // Of a self-contained application all lie in one folder.
+            var isFramework = runtime != aspnet && (folder == runtime || folder == aspnet);
+            if (!isFramework && Names(assembly))
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static unsafe bool Names(Assembly assembly)
@@ -192,9 +203,25 @@ internal sealed class InlineRoutes
             return false;
         }
         var metadata = new MetadataReader(data, length);
-        var text = metadata.StringComparer;
-        bool IsMark(StringHandle name, StringHandle space) => text.Equals(name, MarkName) && text.Equals(space, MarkNamespace);
-        return metadata.TypeReferences.Select(metadata.GetTypeReference).Any(type => IsMark(type.Name, type.Namespace))
-            || metadata.TypeDefinitions.Select(metadata.GetTypeDefinition).Any(type => IsMark(type.Name, type.Namespace));
+        foreach (var handle in metadata.TypeReferences)
+        {
+            var type = metadata.GetTypeReference(handle);
+            if (IsMark(metadata, type.Name, type.Namespace))
+            {
+                return true;
+            }
+        }
+        foreach (var handle in metadata.TypeDefinitions)
+        {
+            var type = metadata.GetTypeDefinition(handle);
+            if (IsMark(metadata, type.Name, type.Namespace))
+            {
+                return true;
+            }
+        }
+        return false;
     }
+
+    private static bool IsMark(MetadataReader metadata, StringHandle name, StringHandle space) =>
+        metadata.StringComparer.Equals(name, MarkName) && metadata.StringComparer.Equals(space, MarkNamespace);
 }
