@@ -1,6 +1,6 @@
 //! The chat of hosts/examples/chat, by the npm client of SignalR.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
@@ -39,7 +39,7 @@ fn people_come_back_when_the_server_does() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let mut server = tools::start(serve_inherited(&app, &listener), &app);
-    client.arg("returns").arg(address.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    client.arg("returns").arg(address.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut people = client.spawn().expect("Node starts");
     let mut lines = BufReader::new(people.stdout.take().expect("piped")).lines().map_while(Result::ok);
     for is_polite in [true, false] {
@@ -50,6 +50,7 @@ fn people_come_back_when_the_server_does() {
             drop(server);
         }
         server = tools::start(serve_inherited(&app, &listener), &app);
+        writeln!(people.stdin.as_ref().expect("piped"), "another is there").expect("it reads");
     }
     assert_eq!(Some("done"), lines.next().as_deref(), "{}", end(&mut people));
     assert!(people.wait().expect("it ends").success());

@@ -2,10 +2,11 @@
 //
 //   node chat_client.js rooms ADDRESS TRANSPORT   three of them talk over one transport
 //   node chat_client.js returns ADDRESS           one on each transport; whoever runs this ends the server at each line
-//                                                 `end the server`, and starts it again
+//                                                 `end the server`, starts another and answers `another is there`
 'use strict';
 
 const assert = require('node:assert/strict');
+const { createInterface } = require('node:readline');
 const { HttpTransportType, HubConnectionBuilder, LogLevel } = require('@microsoft/signalr');
 
 /** More than anything here takes: what would hang says what it waits for. */
@@ -18,6 +19,7 @@ class Person {
     this.said = [];
     this.people = [];
     this.rooms = {};
+    this.returns = 0;
     this.waiting = new Set();
     this.connection = new HubConnectionBuilder()
       .withUrl(`http://${address}/hub`, { transport: HttpTransportType[transport] })
@@ -27,6 +29,10 @@ class Person {
     this.hear('said', (message) => this.said.push(`${message.name}: ${message.text}`));
     this.hear('people', (names) => (this.people = names));
     this.hear('rooms', (counts) => (this.rooms = counts));
+    this.connection.onreconnected(() => {
+      this.returns++;
+      this.waiting.forEach((look) => look());
+    });
   }
 
   hear(event, keep) {
@@ -39,6 +45,20 @@ class Person {
   async come(room) {
     await this.connection.start();
     await this.connection.invoke('Join', room, this.name);
+  }
+
+  /** Joins again, once the client has connected again by itself. */
+  async comeBack(room) {
+    for (;;) {
+      const returns = this.returns;
+      await this.until('the connection is back', () => this.connection.state === 'Connected');
+      try {
+        return await this.connection.invoke('Join', room, this.name);
+      } catch (error) {
+        // It was the one to the server that has ended. The client finds out, and connects again.
+        await this.until(`there is another connection after ${error}`, () => this.returns > returns);
+      }
+    }
   }
 
   until(what, isSo) {
@@ -119,6 +139,7 @@ async function rooms(address, transport) {
 }
 
 async function returns(address) {
+  const told = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const names = ['LongPolling', 'ServerSentEvents', 'WebSockets'];
   const people = names.map((name) => new Person(name, address, name));
   for (const person of people) {
@@ -126,23 +147,29 @@ async function returns(address) {
   }
   for (let round = 1; round <= 2; round++) {
     await Promise.all(people.map((person) => person.sees(...names)));
-    const back = people.map((person) => {
-      person.people = [];
-      return new Promise((resolve) => (person.isBack = resolve));
-    });
-    people.forEach((person) => person.connection.onreconnected(() => person.isBack()));
     console.log('end the server');
-    await Promise.all(back);
-    await Promise.all(people.map((person) => person.connection.invoke('Join', 'lobby', person.name)));
+    assert.equal((await told.next()).value, 'another is there');
+    people.forEach((person) => (person.people = []));
+    await Promise.all(people.map((person) => person.comeBack('lobby')));
     await Promise.all(people.map((person) => person.sees(...names)));
+    // What was said to the one before is gone with it.
+    assert.deepEqual(await people[0].history(), []);
     await people[0].connection.invoke('Say', `round ${round}`);
     await Promise.all(people.map((person) => person.hears(`LongPolling: round ${round}`)));
   }
+  people.forEach((person) => assert.ok(person.returns >= 2, `${person.name} has come back ${person.returns} times`));
   await Promise.all(people.map((person) => person.connection.stop()));
 }
 
 const [what, ...rest] = process.argv.slice(2);
-({ rooms, returns })[what](...rest).then(() => console.log('done'), (error) => {
-  console.error(error.stack);
-  process.exitCode = 1;
-});
+// Ended outright: connections that are still there would keep the process.
+({ rooms, returns })[what](...rest).then(
+  () => {
+    console.log('done');
+    process.exit(0);
+  },
+  (error) => {
+    console.error(error.stack);
+    process.exit(1);
+  },
+);

@@ -85,8 +85,17 @@ public sealed class ChatHub(Rooms rooms) : Hub
 
     private async Task TellWhoIsThere(string room)
     {
-        await Clients.Group(room).SendAsync("people", rooms.Names(room));
-        await Clients.All.SendAsync("rooms", rooms.Counts());
+        // One after the other: a list that is older must not come later.
+        await rooms.Turn.WaitAsync();
+        try
+        {
+            await Clients.Group(room).SendAsync("people", rooms.Names(room));
+            await Clients.All.SendAsync("rooms", rooms.Counts());
+        }
+        finally
+        {
+            rooms.Turn.Release();
+        }
     }
 
     private Person Me() => rooms.Find(Context.ConnectionId) ?? throw new HubException("join a room first");

@@ -16,6 +16,9 @@ public sealed class Rooms
     private readonly Dictionary<string, Queue<Message>> _past = [];
     private long _last;
 
+    /// <summary>Held by whoever tells who is there.</summary>
+    public SemaphoreSlim Turn { get; } = new(1);
+
     public void Enter(string id, Person person)
     {
         lock (_lock)
