@@ -4,10 +4,10 @@ TOOL = --package polyhost-toolchain --features setup --bin polyhost-setup
 SETUP = $(CARGO) run --quiet $(TOOL) --
 PYTHON = .venv/bin/python
 
-.PHONY: help demo test setup report fmt lint docs bench clean
+.PHONY: help demo test test-web setup report fmt lint docs bench clean
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: setup ## Runs one service in C#, Python, Lua and C, and serves an ASP.NET Core application
 	$(CARGO) run --release --package polyhost --features "$$($(SETUP) features)" --example middleware
@@ -17,6 +17,9 @@ test: setup ## Runs every test
 	$(CARGO) test --no-fail-fast $$($(SETUP) scope)
 	$(SETUP) csharp-tests
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m pytest --quiet python; else echo "skipped: the Python tests: no .venv"; fi
+
+test-web: setup ## Has Chromium load the pages of the examples and click through them
+	$(CARGO) test $$($(SETUP) scope) --test browser -- --ignored
 
 setup: ## Gets the runtimes onto this machine, where they are missing
 	$(CARGO) build $(TOOL)

@@ -3,9 +3,13 @@
 
 mod common;
 
+#[path = "web/bookshelf.rs"]
+mod bookshelf;
 #[path = "web/chat.rs"]
 mod chat;
 #[path = "serve/running.rs"]
 mod running;
 #[path = "web/tools.rs"]
 mod tools;
+#[path = "web/visitor.rs"]
+mod visitor;

@@ -1,4 +1,5 @@
 //! The examples as they were built, and Node with the packages that `make setup` gets.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,16 +7,18 @@ use std::process::{Command, Stdio};
 use crate::common::{checkout, required};
 use crate::running::{Running, muxer};
 
-/// A published example. `None`, with the reason told, where it can't be run.
-pub(crate) fn example(name: &str) -> Option<PathBuf> {
+/// A published example, or why it can't be run here.
+pub(crate) fn find_example(name: &str) -> Result<PathBuf, String> {
     let app = checkout().join(format!("target/guests/{name}/{name}.dll"));
     if !app.exists() {
-        return skip("clr", format!("{} was not built; run `make setup`", app.display()));
+        return Err(format!("{} was not built; run `make setup`", app.display()));
     }
-    if muxer().is_none() {
-        return skip("clr", "there is no .NET with ASP.NET Core".to_owned());
-    }
-    Some(app)
+    muxer().map(|_| app).ok_or_else(|| "there is no .NET with ASP.NET Core".to_owned())
+}
+
+/// A published example. `None`, with the reason told, where it can't be run.
+pub(crate) fn example(name: &str) -> Option<PathBuf> {
+    or_skip("clr", find_example(name))
 }
 
 /// Starts a server where its application lies: that is where its pages are.
@@ -25,20 +28,30 @@ pub(crate) fn start(mut command: Command, app: &Path) -> Running {
     Running::start_silent(command)
 }
 
-/// A script of this folder, for Node. `None`, with the reason told, where it can't be run.
-pub(crate) fn node(script: &str) -> Option<Command> {
+/// A script of this folder, for Node, or why it can't be run here.
+pub(crate) fn find_node(script: &str) -> Result<Command, String> {
     let modules = checkout().join(".npm/node_modules");
     if !modules.is_dir() {
-        return skip("node", format!("no npm packages in {}; run `make setup` where Node is", modules.display()));
+        return Err(format!("no npm packages in {}; run `make setup` where Node and npm are", modules.display()));
     }
     let mut command = Command::new("node");
     command.env("NODE_PATH", modules).arg(checkout().join("hosts/cli/tests/web").join(script));
     command.stdin(Stdio::null());
-    Some(command)
+    Ok(command)
 }
 
-fn skip<T>(name: &str, reason: String) -> Option<T> {
-    assert!(!required(name), "{reason}, and POLYHOST_REQUIRE asks for {name}");
-    println!("skipped: {reason}");
-    None
+/// A script of this folder, for Node. `None`, with the reason told, where it can't be run.
+pub(crate) fn node(script: &str) -> Option<Command> {
+    or_skip("node", find_node(script))
+}
+
+fn or_skip<T>(name: &str, found: Result<T, String>) -> Option<T> {
+    match found {
+        Ok(found) => Some(found),
+        Err(reason) => {
+            assert!(!required(name), "{reason}, and POLYHOST_REQUIRE asks for {name}");
+            println!("skipped: {reason}");
+            None
+        }
+    }
 }

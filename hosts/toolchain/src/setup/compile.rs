@@ -110,7 +110,11 @@ impl Guest {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut files: Vec<_> = values(text, "Compile", "Include").map(|file| folder.join(file)).collect();
         collect(folder, &mut files);
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "cs"));
+        let ends_in = |file: &PathBuf, end: &str| file.extension().is_some_and(|extension| extension == end);
+        if files.iter().any(|file| ends_in(file, "cshtml")) {
+            return Err("has Razor views, which take an SDK".to_owned());
+        }
+        files.retain(|file| ends_in(file, "cs"));
         files.sort();
         Ok(Guest {
             project: path.to_owned(),
@@ -178,6 +182,15 @@ mod tests {
         let request = guest.request(Path::new("/out"), Path::new("/protobuf.dll"));
         assert_eq!("/out/App.dll", request["output"]);
         assert_eq!("program", request["kind"]);
+    }
+
+    #[test]
+    fn leaves_out_what_has_views() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("Views")).expect("made");
+        fs::write(folder.path().join("Views/Index.cshtml"), "").expect("written");
+        let read = Guest::read(&folder.path().join("App.csproj"), PROJECT).map(drop);
+        assert_eq!(Err("has Razor views, which take an SDK".to_owned()), read);
     }
 
     #[test]
