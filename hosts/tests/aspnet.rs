@@ -56,7 +56,7 @@ fn reason_to_skip() -> Option<String> {
     let missing = [guest("Takeover"), guest("HttpContract")].into_iter().find(|path| !path.is_file())?;
     let missing = format!("{} is not built; run `make setup`", missing.display());
     let required = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name.trim() == "aspnet"), "POLYHOST_REQUIRE names aspnet, and {missing}");
+    assert!(!required.split(',').any(|name| name.trim() == "clr"), "POLYHOST_REQUIRE names clr, and {missing}");
     Some(missing)
 }
 

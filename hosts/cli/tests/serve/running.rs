@@ -32,7 +32,7 @@ pub(crate) fn takeover() -> Option<PathBuf> {
     } else {
         return Some(app);
     };
-    assert!(!required("aspnet"), "{missing}, and POLYHOST_REQUIRE asks for aspnet");
+    assert!(!required("clr"), "{missing}, and POLYHOST_REQUIRE asks for clr");
     println!("skipped: {missing}");
     None
 }
