@@ -182,7 +182,7 @@ fn a_difference_is_found_and_named() {
 /// In the process whose .NET the middleware's tests use, too.
 #[cfg(feature = "aspnet")]
 #[test]
-fn the_shop_answers_in_csharp_and_on_its_moved_route_in_rust() {
+fn the_shop_answers_the_same_while_its_routes_move_to_rust() {
     let dll = files::root().join("target/guests/Shop/Shop.dll");
     let found = if dll.is_file() {
         registry().runtime("clr").map_err(|error| error.to_string())
@@ -201,15 +201,23 @@ fn the_shop_answers_in_csharp_and_on_its_moved_route_in_rust() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-    let lines = runtime.block_on(async {
-        let address = "127.0.0.1:0".parse().expect("an address");
-        let shop = shop::Shop::open(&dll, address).await.expect("the application starts");
-        let address = shop.address().clone();
-        let tour = tokio::task::spawn_blocking(move || shop::tour(&address)).await.expect("nothing panics");
+    let tours = runtime.block_on(async {
+        let shop = shop::Shop::open(&dll).await.expect("the application starts");
+        let mut tours = Vec::new();
+        for step in shop::Step::ALL {
+            let counter = shop.serve(step, "127.0.0.1:0".parse().expect("an address")).expect("it listens");
+            let tour = counter.tour().await;
+            counter.close().await;
+            // Who answers, and with which status, the tour has looked at.
+            tours.push(tour.unwrap_or_else(|error| panic!("{error}")));
+        }
         shop.close().await.expect("the application ends");
-        tour.expect("every answer has its status")
+        tours
     });
-    let by_rust: Vec<&String> = lines.iter().filter(|line| line.contains(" by Rust: ")).collect();
-    assert!(matches!(by_rust[..], [line] if line.contains("/coffees/espresso")), "{lines:#?}");
-    assert_eq!(lines.len() - 1, lines.iter().filter(|line| line.contains(" by C# on .NET ")).count(), "{lines:#?}");
+    let by_rust = tours.iter().map(|tour| tour.iter().filter(|answer| answer.by == "Rust").count());
+    assert_eq!(vec![0, 2, 3], by_rust.collect::<Vec<_>>());
+    for (index, wish) in shop::TOUR.iter().enumerate().filter(|(_, wish)| wish.moves.is_some()) {
+        let [first, second, third] = [0, 1, 2].map(|step: usize| &tours[step][index].body);
+        assert_eq!([first, first], [second, third], "{wish:?}: the clients see a difference");
+    }
 }
