@@ -12,8 +12,8 @@ use super::client::Client;
 use super::load::PATH;
 use super::rounds::{compare, in_turns};
 use super::server::{self, Kind, Server};
-use crate::report::Unmeasured;
 use crate::targets::Outcome;
+use crate::targets::report::Unmeasured;
 
 /// Holds a thread of the application for 50 ms.
 const BLOCKING: &str = "/blocking?milliseconds=50";

@@ -10,9 +10,9 @@ use super::load::Shape;
 use super::rounds::{Contender, compare, in_turns};
 use super::server::{self, Kind, Server};
 use super::{DEPTH, Plan};
-use crate::report::{Unmeasured, show};
 use crate::stats::Estimate;
 use crate::targets::Outcome;
+use crate::targets::report::{Unmeasured, show};
 
 /// Bytes that a process keeps in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! Each server is a process of its own; the load comes from this one. Servers take turns in random order, round by round.
 
 mod client;
-mod cpu;
 mod latency;
 mod load;
 mod memory;
@@ -20,9 +19,9 @@ use rounds::{Contender, Cost, Rounds, compare, in_turns};
 pub(crate) use serve::{What, run as serve};
 use server::Kind;
 
-use crate::report::Unmeasured;
 use crate::stats::Target;
 use crate::targets::Outcome;
+use crate::targets::report::Unmeasured;
 
 /// How long and how often to measure.
 #[derive(Debug, Clone, Copy)]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::cpu::{Account, Used};
 use super::load::{Load, Shape};
 use super::server::{self, Kind, Server};
 use super::{CONNECTIONS, Plan};
-use crate::report::{Unmeasured, show};
+use crate::measure::cpu::{Account, Used};
 use crate::stats::{Estimate, median};
+use crate::targets::report::{Unmeasured, show};
 
 /// What a request costs a server, in microseconds of CPU.
 #[derive(Debug, Clone, Copy)]

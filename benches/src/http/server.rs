@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::nginx::{self, Nginx};
 use super::process::{End, Process};
-use crate::report::Unmeasured;
+use crate::targets::report::Unmeasured;
 
 /// Built by `make setup`, like all C# of the project.
 const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests");

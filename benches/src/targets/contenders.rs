@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use polyhost::{Function, LoadOptions, Module, ModuleSource, Registry, Result};
 
-const PYTHON: &str = include_str!("../guests/bench_guest.py");
-const LUA: &str = include_str!("../guests/bench_guest.lua");
+const PYTHON: &str = include_str!("../../guests/bench_guest.py");
+const LUA: &str = include_str!("../../guests/bench_guest.lua");
 /// Built by `make setup`, like all C# of the project.
 const ASSEMBLY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/Bench/Bench.dll");
 

@@ -1,17 +1,20 @@
 //! One check for each number the project wants to reach.
 
+mod contenders;
+mod floors;
+pub(crate) mod measure;
+pub(crate) mod report;
+pub(crate) mod start;
+
 use std::sync::Arc;
 
 use polyhost::{CallContext, Function, Output, Registry, Result};
 
 use crate::alloc;
-use crate::contenders;
-use crate::floors;
 use crate::http::Http;
-use crate::measure::{Contender, Payloads, Plan, Rounds, call_echo, caller, no_echo, throughput};
-use crate::report::{Check, Unmeasured, show};
-use crate::start;
 use crate::stats::{Estimate, Target};
+use measure::{Contender, Payloads, Plan, Rounds, call_echo, caller, no_echo, throughput};
+use report::{Check, Unmeasured, show};
 
 /// The checks and what each is about, in the order they run.
 pub(crate) const NAMES: &[(&str, &str)] = &[

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use polyhost::{CallContext, Error, ErrorKind, Function, Output, Registry, Result};
 
-use crate::contenders;
+use super::contenders;
 
 /// A call by hand: the request, and where the reply goes; returns how many bytes that are.
 pub(crate) type Floor = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;

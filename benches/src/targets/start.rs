@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use polyhost::{CallContext, Output};
 
-use crate::contenders;
-use crate::measure::no_echo;
+use super::contenders;
+use super::measure::no_echo;
 
 /// Starts the runtime of `scheme` in this process, loads a module and calls it once.
 ///

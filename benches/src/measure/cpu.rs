@@ -68,6 +68,26 @@ impl Account {
     }
 }
 
+/// Context switches of all threads of some processes so far, those of their own accord and those that were forced.
+///
+/// # Errors
+/// Where a process is not there.
+pub(crate) fn switches(pids: &[u32]) -> Result<u64, String> {
+    let mut all = 0;
+    for pid in pids {
+        let folder = format!("/proc/{pid}/task");
+        for entry in fs::read_dir(&folder).map_err(|e| format!("{folder}: {e}"))?.flatten() {
+            // A thread may end between the listing and the reading.
+            let Ok(text) = fs::read_to_string(entry.path().join("status")) else { continue };
+            all += text
+                .lines()
+                .filter_map(|line| line.split_once("ctxt_switches:")?.1.trim().parse::<u64>().ok())
+                .sum::<u64>();
+        }
+    }
+    Ok(all)
+}
+
 /// utime and stime of a line of `/proc/PID/stat`; see proc_pid_stat(5).
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     // The program's name may hold anything, brackets and spaces too.
@@ -97,6 +117,15 @@ mod tests {
     fn this_process_has_used_something() {
         let account = Account::of(&[std::process::id()]).expect("there are statistics");
         assert!(account.since(&Account::default()).total > 0.0);
+    }
+
+    #[test]
+    fn a_process_that_waits_is_switched() {
+        let this = [std::process::id()];
+        let before = switches(&this).expect("it is there");
+        std::thread::spawn(|| ()).join().expect("it ends");
+        assert!(switches(&this).expect("it is there") > 0, "{before} before");
+        assert!(switches(&[u32::MAX]).is_err());
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! Who is measured, as they live in a worker.
+
+mod injected;
+mod native;
+mod runtime;
+
+use std::sync::Arc;
+
+use polyhost::{CallContext, Function, Module, Output, Result};
+
+use crate::targets::report::Unmeasured;
+use crate::workloads::{self, Requests, Workload};
+
+/// A contender that can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Such as `clr`.
+    pub(crate) name: String,
+    /// One line for people.
+    pub(crate) what: String,
+    /// The runtime's scheme, where there is one.
+    pub(crate) scheme: Option<&'static str>,
+}
+
+/// A contender that was started in this process.
+pub(crate) trait Contender {
+    /// Versions and settings that matter.
+    fn facts(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Gets ready for a workload.
+    ///
+    /// # Errors
+    /// [`Unmeasured::Skipped`] where it has no implementation of it.
+    fn load(&mut self, workload: &Arc<dyn Workload>) -> std::result::Result<(), Unmeasured>;
+
+    /// The module that was loaded, where it is one.
+    fn module(&self) -> Option<Arc<dyn Module>> {
+        None
+    }
+
+    /// Gets ready for so many callers at the same time.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn prepare(&mut self, _callers: usize) -> std::result::Result<(), Unmeasured> {
+        Ok(())
+    }
+
+    /// One more caller, for a thread of its own.
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn caller(&self) -> std::result::Result<Box<dyn Caller>, Unmeasured>;
+
+    /// Processes of it besides this one.
+    fn pids(&self) -> Vec<u32> {
+        Vec::new()
+    }
+}
+
+/// Calls a contender, from one thread.
+pub(crate) trait Caller: Send {
+    /// One call; `output` is empty, and holds the reply then.
+    ///
+    /// # Errors
+    /// What it fails with.
+    fn call(&mut self, request: &[u8], output: &mut Output) -> Result<()>;
+
+    /// The next `n` requests, one after the other; `output` holds the last reply then.
+    ///
+    /// This is where the time goes that is measured. Each implementor gets a loop of its own, with nothing between it
+    /// and its call.
+    ///
+    /// # Errors
+    /// The first failure.
+    fn batch(&mut self, requests: &mut Requests, output: &mut Output, n: u64) -> Result<()> {
+        for _ in 0..n {
+            output.clear();
+            self.call(requests.next(), output)?;
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds that are known to be in each call, taken anew each time: see `self-check`.
+    fn injected(&mut self) -> Option<f64> {
+        None
+    }
+}
+
+/// Calls a [`Function`].
+pub(crate) struct FunctionCaller {
+    function: Arc<dyn Function>,
+    cx: CallContext,
+}
+
+impl FunctionCaller {
+    pub(crate) fn new(function: Arc<dyn Function>) -> FunctionCaller {
+        FunctionCaller { function, cx: CallContext::none() }
+    }
+}
+
+impl Caller for FunctionCaller {
+    #[inline]
+    fn call(&mut self, request: &[u8], output: &mut Output) -> Result<()> {
+        self.function.call(&self.cx, request, output)
+    }
+}
+
+/// All contenders, in the order of reports.
+pub(crate) fn all() -> Vec<Known> {
+    let mut all = vec![native::known()];
+    all.extend(runtime::known());
+    all
+}
+
+/// The contenders of these names, or schemes, in the order of reports; all where none is named.
+///
+/// # Errors
+/// For a name that nobody has: the names that there are.
+pub(crate) fn chosen(names: &[String]) -> std::result::Result<Vec<Known>, String> {
+    let all = all();
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let is = |known: &Known, name: &String| known.name == *name || known.scheme.is_some_and(|scheme| scheme == *name);
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|known| is(known, name))) {
+        let known: Vec<_> = all.iter().map(|it| it.name.as_str()).collect();
+        return Err(format!("no contender {unknown}; there are: {}", known.join(", ")));
+    }
+    Ok(all.into_iter().filter(|known| names.iter().any(|name| is(known, name))).collect())
+}
+
+/// How many of these contenders have what they need for a workload.
+pub(crate) fn supporting<'a>(names: impl Iterator<Item = &'a str>, workload: &str) -> usize {
+    let Ok(workload) = workloads::named(workload) else { return names.count() };
+    let all = all();
+    let supports = |name: &&str| {
+        let scheme = all.iter().find(|known| known.name == **name).and_then(|known| known.scheme);
+        scheme.is_none_or(|scheme| workload.guest(scheme).is_ok())
+    };
+    names.filter(supports).count()
+}
+
+/// Starts a contender in this process, by its name or by the location of a user's module.
+///
+/// # Errors
+/// [`Unmeasured::Skipped`] where something it needs is not there.
+pub(crate) fn start(name: &str) -> std::result::Result<Box<dyn Contender>, Unmeasured> {
+    if name == native::NAME {
+        return Ok(Box::new(native::Native::new()));
+    }
+    if let Some(kind) = injected::Kind::named(name) {
+        return Ok(Box::new(injected::Injected::new(kind)));
+    }
+    let known = runtime::known().into_iter().find(|known| known.name == name).and_then(|known| known.scheme);
+    let scheme = match (known, name.split_once(':')) {
+        (Some(scheme), _) => scheme,
+        (None, Some((scheme, _))) => scheme,
+        (None, None) => return Err(Unmeasured::Failed(format!("no contender {name}"))),
+    };
+    Ok(Box::new(runtime::Hosted::start(scheme)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtime_of_the_registry_is_a_contender() {
+        let names: Vec<_> = all().into_iter().map(|it| it.name).collect();
+        assert_eq!(["native", "clib", "clr", "luajit", "cpython"], names.as_slice());
+        assert_eq!(polyhost::registry().schemes().count(), all().iter().filter(|it| it.scheme.is_some()).count());
+    }
+
+    #[test]
+    fn contenders_go_by_name_and_by_scheme() {
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
+            chosen(&names).map(|known| known.into_iter().map(|it| it.name).collect::<Vec<_>>())
+        };
+        assert_eq!(Ok(vec!["clr".to_owned(), "cpython".to_owned()]), names(&["py", "clr"]));
+        assert_eq!(Ok(5), names(&[]).map(|it| it.len()));
+        let error = names(&["clr", "jvm"]).expect_err("there is none");
+        assert!(error.contains("no contender jvm; there are: native, clib, clr"), "{error}");
+    }
+}

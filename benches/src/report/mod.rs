@@ -1,0 +1,3 @@
+//! Results for people.
+
+pub(crate) mod terminal;

@@ -1,0 +1,214 @@
+//! The workers of one workload, which take turns.
+
+use std::time::Duration;
+
+use super::tally::Tally;
+use super::{Interrupted, Run};
+use crate::matrix::{Pace, Point};
+use crate::result::schema::{Outcome, Steady, Usage};
+use crate::worker::client::{Gone, Worker};
+use crate::worker::protocol::{Answer, Ask};
+
+/// A worker for each contender that has what it needs.
+pub(super) struct Lineup {
+    places: Vec<Place>,
+}
+
+/// One contender's.
+struct Place {
+    /// Which of the entrants.
+    entrant: usize,
+    state: State,
+    started: Option<Usage>,
+    loaded: Option<Usage>,
+}
+
+enum State {
+    Ready(Box<Worker>),
+    /// It takes no more part.
+    Out(Outcome),
+}
+
+/// What came of a point, for each entrant; and whether the user ended it.
+type Outcomes = Vec<(usize, Outcome)>;
+
+/// How long a start, a load or getting ready may take before the patience begins to count.
+pub(super) const SOON: Duration = Duration::from_secs(30);
+
+impl Lineup {
+    /// Starts a worker for each entrant.
+    pub(super) fn launch(run: &mut Run<'_>, workload: &str) -> Result<Lineup, Interrupted> {
+        let mut places = Vec::new();
+        for entrant in 0..run.setup.entrants.len() {
+            if run.contenders[entrant].skipped.is_some() {
+                continue;
+            }
+            run.progress.now(&format!("{workload}: starting {}", run.setup.entrants[entrant].name));
+            let mut place =
+                Place { entrant, state: State::Out(Outcome::Failed(String::new())), started: None, loaded: None };
+            match place.launch(run, workload) {
+                Ok(worker) => place.state = State::Ready(Box::new(worker)),
+                Err(gone) => place.out(gone)?,
+            }
+            // One without its runtime is in no row.
+            if run.contenders[entrant].skipped.is_none() {
+                places.push(place);
+            }
+        }
+        Ok(Lineup { places })
+    }
+
+    /// All rounds of a point, of all contenders.
+    ///
+    /// # Errors
+    /// Where the user has ended it: with what there is so far.
+    pub(super) fn measure(&mut self, run: &mut Run<'_>, point: &Point) -> Result<Outcomes, (Outcomes, Interrupted)> {
+        let mut tallies: Vec<Tally> = self.places.iter().map(|_| Tally::default()).collect();
+        let ended = self.rounds(run, point, &mut tallies);
+        let mut outcomes = Vec::new();
+        for (place, tally) in self.places.iter().zip(tallies) {
+            let memory = place.started.zip(place.loaded);
+            let outcome = match &place.state {
+                State::Out(outcome) => Some(outcome.clone()),
+                State::Ready(_) => tally.outcome(memory, run.setup.plan.rate, &mut run.random),
+            };
+            outcomes.extend(outcome.map(|outcome| (place.entrant, outcome)));
+        }
+        match ended {
+            Ok(()) => Ok(outcomes),
+            Err(interrupted) => Err((outcomes, interrupted)),
+        }
+    }
+
+    fn rounds(&mut self, run: &mut Run<'_>, point: &Point, tallies: &mut [Tally]) -> Result<(), Interrupted> {
+        let (pace, rate) = (run.setup.plan.pace, run.setup.plan.rate);
+        let mut reference = None;
+        for (place, tally) in self.places.iter_mut().zip(&mut *tallies) {
+            run.progress.now(&format!("{}, warming up {}", title(point), run.setup.entrants[place.entrant].name));
+            tally.steady = place.get_ready(point, pace, &mut reference)?;
+            run.progress.step();
+        }
+        let mut order: Vec<usize> = (0..self.places.len()).collect();
+        for round in 1..=pace.rounds {
+            run.progress.now(&format!("{}, round {round} of {}", title(point), pace.rounds));
+            run.random.shuffle(&mut order);
+            for &i in &order {
+                self.places[i].round(pace.slice, rate, &mut tallies[i])?;
+            }
+            if run.is_interrupted() {
+                return Err(Interrupted);
+            }
+        }
+        for (place, tally) in self.places.iter_mut().zip(tallies) {
+            tally.after = place.usage()?;
+        }
+        Ok(())
+    }
+}
+
+fn title(point: &Point) -> String {
+    format!("{} {} B ×{}", point.workload, point.payload, point.concurrency)
+}
+
+impl Place {
+    fn launch(&mut self, run: &mut Run<'_>, workload: &str) -> Result<Worker, Gone> {
+        let entrant = run.setup.entrants[self.entrant].clone();
+        let mut worker = run.launcher.launch()?;
+        // One seed for all, so that all get the same requests.
+        let seed = run.setup.seed;
+        let started = worker.ask(&Ask::Start { contender: entrant.start.clone(), seed }, SOON);
+        if let Err(Gone::Skipped(reason)) = &started {
+            run.contenders[self.entrant].skipped = Some(reason.clone());
+        }
+        let Answer::Started { usage, facts, .. } = started? else { return Err(strange()) };
+        run.contenders[self.entrant].facts = facts;
+        self.started = usage;
+        let load = Ask::Load { task: entrant.task(workload) };
+        let Answer::Loaded { usage, .. } = worker.ask(&load, SOON)? else { return Err(strange()) };
+        self.loaded = usage;
+        Ok(worker)
+    }
+
+    /// Checks replies and warms up.
+    fn get_ready(
+        &mut self,
+        point: &Point,
+        pace: Pace,
+        reference: &mut Option<Vec<String>>,
+    ) -> Result<Option<Steady>, Interrupted> {
+        let &Point { payload, concurrency, .. } = point;
+        let Some(Answer::Prepared { replies }) = self.ask(&Ask::Prepare { payload, concurrency }, SOON)? else {
+            return Ok(None);
+        };
+        // Modules of users are compared with the first of them. Ours have been compared with the reference: they show
+        // no replies.
+        match reference {
+            None => *reference = Some(replies),
+            Some(reference) => {
+                if let Some(difference) = differ(reference, &replies) {
+                    self.out(Gone::Failed(difference))?;
+                    return Ok(None);
+                }
+            }
+        }
+        let warm_up = Ask::WarmUp { at_least: nanos(pace.warm_up), at_most: nanos(pace.warm_up_most) };
+        match self.ask(&warm_up, pace.warm_up_most)? {
+            Some(Answer::Warm { steady, .. }) => Ok(Some(steady)),
+            _ => Ok(None),
+        }
+    }
+
+    fn round(&mut self, slice: Duration, rate: Option<f64>, tally: &mut Tally) -> Result<(), Interrupted> {
+        if let Some(Answer::Closed(closed)) = self.ask(&Ask::Closed { slice: nanos(slice) }, slice)? {
+            tally.closed.push(closed);
+        }
+        let Some(rate) = rate else { return Ok(()) };
+        if let Some(Answer::Open(open)) = self.ask(&Ask::Open { slice: nanos(slice), rate }, slice * 3)? {
+            tally.open.push(open);
+        }
+        Ok(())
+    }
+
+    fn usage(&mut self) -> Result<Option<Usage>, Interrupted> {
+        match self.ask(&Ask::Memory, SOON)? {
+            Some(Answer::Memory { usage }) => Ok(usage),
+            _ => Ok(None),
+        }
+    }
+
+    /// Asks the worker, if it is there. One that gives no good answer takes no more part.
+    fn ask(&mut self, ask: &Ask, takes: Duration) -> Result<Option<Answer>, Interrupted> {
+        let State::Ready(worker) = &mut self.state else { return Ok(None) };
+        match worker.ask(ask, takes) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(gone) => self.out(gone).map(|()| None),
+        }
+    }
+
+    fn out(&mut self, gone: Gone) -> Result<(), Interrupted> {
+        self.state = State::Out(match gone {
+            Gone::Skipped(reason) => Outcome::Skipped(reason),
+            Gone::Failed(reason) => Outcome::Failed(reason),
+            Gone::Interrupted => return Err(Interrupted),
+        });
+        Ok(())
+    }
+}
+
+/// Where replies to the same requests part.
+fn differ(expected: &[String], replies: &[String]) -> Option<String> {
+    if expected.len() != replies.len() {
+        return Some(format!("{} replies, where the first module gives {}", replies.len(), expected.len()));
+    }
+    let at = expected.iter().zip(replies).position(|(expected, reply)| expected != reply)?;
+    let (expected, reply) = (&expected[at], &replies[at]);
+    Some(format!("its reply to request {} is {reply}, where the first module replies {expected}", at + 1))
+}
+
+pub(super) fn strange() -> Gone {
+    Gone::Failed("a worker answers something else than it was asked; please report this".to_owned())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

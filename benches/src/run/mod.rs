@@ -1,0 +1,205 @@
+//! A run: the harness, which never has a guest in its own process.
+
+mod lineup;
+mod starts;
+mod tally;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::contenders::Known;
+use crate::matrix::{Plan, Point};
+use crate::result::environment::{self, Noise};
+use crate::result::schema::{Cell, Contender, Outcome, RunResult, SCHEMA};
+use crate::worker::client::Launcher;
+use crate::worker::protocol::Task;
+use crate::workloads::custom::{Case, Custom};
+use lineup::Lineup;
+
+/// Who takes part.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entrant {
+    /// In reports; of its own.
+    pub(crate) name: String,
+    pub(crate) what: String,
+    /// What a worker starts: a contender of ours, or a module's location.
+    pub(crate) start: String,
+    /// A user's module.
+    pub(crate) case: Option<Case>,
+}
+
+impl Entrant {
+    /// A contender of ours.
+    pub(crate) fn of(known: Known) -> Entrant {
+        Entrant { start: known.name.clone(), name: known.name, what: known.what, case: None }
+    }
+
+    /// Modules of users. Two of one location get names of their own.
+    pub(crate) fn of_cases(cases: Vec<Case>) -> Vec<Entrant> {
+        let mut entrants: Vec<Entrant> = Vec::new();
+        for case in cases {
+            let location = case.location.clone();
+            let before = entrants.iter().filter(|it| it.start == location).count();
+            let name = if before == 0 { location.clone() } else { format!("{location} #{}", before + 1) };
+            entrants.push(Entrant { name, what: case.export.clone(), start: location, case: Some(case) });
+        }
+        entrants
+    }
+
+    fn task(&self, workload: &str) -> Task {
+        match &self.case {
+            Some(case) => Task::Custom(case.clone()),
+            None => Task::Workload(workload.to_owned()),
+        }
+    }
+}
+
+/// What a run needs to know.
+pub(crate) struct Setup {
+    pub(crate) plan: Plan,
+    pub(crate) entrants: Vec<Entrant>,
+    pub(crate) seed: u64,
+    pub(crate) label: String,
+    /// See [`Launcher::patience`].
+    pub(crate) patience: Duration,
+    /// Set from outside to end the run.
+    pub(crate) interrupted: Arc<AtomicBool>,
+}
+
+/// Hears how a run goes.
+pub(crate) trait Progress {
+    /// So many steps will come.
+    fn begin(&mut self, steps: usize);
+    /// What is being done now.
+    fn now(&mut self, what: &str);
+    /// A step is done.
+    fn step(&mut self);
+    /// A cell is done.
+    fn cell(&mut self, cell: &Cell);
+    /// No more comes.
+    fn end(&mut self);
+}
+
+/// Measures. Whatever goes wrong is in the result.
+pub(crate) fn run(setup: Setup, progress: &mut dyn Progress) -> RunResult {
+    let (began, started) = (Instant::now(), SystemTime::now());
+    let environment = environment::read(&setup.label);
+    let noise = Noise::watch();
+    let mut run = Run::new(setup, progress);
+    let ended = run.all();
+    run.progress.end();
+    let mut warnings = noise.warnings(&environment);
+    warnings.extend(run.remarks());
+    RunResult {
+        schema: SCHEMA.to_owned(),
+        started: humantime::format_rfc3339_seconds(started).to_string(),
+        seconds: began.elapsed().as_secs_f64(),
+        plan: run.setup.plan.name.to_owned(),
+        seed: run.setup.seed,
+        partial: ended.is_err(),
+        environment,
+        warnings,
+        contenders: run.contenders,
+        cells: run.cells,
+        starts: run.starts,
+    }
+}
+
+/// The user wants it to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Interrupted;
+
+struct Run<'a> {
+    setup: Setup,
+    launcher: Launcher,
+    random: fastrand::Rng,
+    progress: &'a mut dyn Progress,
+    contenders: Vec<Contender>,
+    cells: Vec<Cell>,
+    starts: Vec<crate::result::schema::Start>,
+}
+
+impl<'a> Run<'a> {
+    fn new(setup: Setup, progress: &'a mut dyn Progress) -> Run<'a> {
+        let launcher = Launcher { interrupted: setup.interrupted.clone(), patience: setup.patience };
+        let contenders = setup.entrants.iter().map(|entrant| Contender {
+            name: entrant.name.clone(),
+            what: entrant.what.clone(),
+            facts: Vec::new(),
+            skipped: None,
+        });
+        let contenders = contenders.collect();
+        let random = fastrand::Rng::with_seed(setup.seed);
+        Run { setup, launcher, random, progress, contenders, cells: Vec::new(), starts: Vec::new() }
+    }
+
+    fn all(&mut self) -> Result<(), Interrupted> {
+        let cells = self.setup.plan.points.len() * self.setup.entrants.len();
+        self.progress.begin(cells + self.setup.plan.pace.starts);
+        for workload in self.setup.plan.workloads() {
+            self.workload(&workload)?;
+        }
+        self.cold_starts()
+    }
+
+    /// All points of a workload, in which the workers live.
+    fn workload(&mut self, workload: &str) -> Result<(), Interrupted> {
+        let mut lineup = Lineup::launch(self, workload)?;
+        let points: Vec<Point> = self.setup.plan.points.iter().filter(|it| it.workload == workload).cloned().collect();
+        for point in points {
+            let measured = lineup.measure(self, &point);
+            let (outcomes, ended) = match measured {
+                Ok(outcomes) => (outcomes, Ok(())),
+                Err((outcomes, interrupted)) => (outcomes, Err(interrupted)),
+            };
+            for (entrant, outcome) in outcomes {
+                self.add(&point, entrant, outcome);
+            }
+            ended?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, point: &Point, entrant: usize, outcome: Outcome) {
+        let cell = Cell {
+            workload: point.workload.clone(),
+            payload: point.payload,
+            concurrency: point.concurrency,
+            contender: self.setup.entrants[entrant].name.clone(),
+            outcome,
+        };
+        self.progress.cell(&cell);
+        self.cells.push(cell);
+    }
+
+    /// What the reader should know of the plan.
+    fn remarks(&self) -> Vec<String> {
+        let plan = &self.setup.plan;
+        let mut remarks = Vec::new();
+        if !plan.left_out.is_empty() {
+            let names = plan.left_out.iter().map(|it| format!("{} {} B ×{}", it.workload, it.payload, it.concurrency));
+            let names = names.collect::<Vec<_>>().join(", ");
+            remarks.push(format!("left out, to stay within the time of the standard plan: {names}; see --full"));
+        }
+        if plan.workloads().iter().any(|it| it == Custom::NAME) {
+            remarks.push(
+                "the requests of your own modules come again and again, which flatters runtimes that cache or intern; \
+                 an input that is a list of many requests flatters them less"
+                    .to_owned(),
+            );
+        }
+        let unsteady = |cell: &&Cell| matches!(&cell.outcome, Outcome::Measured(it) if !it.steady.reached);
+        let unsteady: Vec<_> = self.cells.iter().filter(unsteady).collect();
+        if !unsteady.is_empty() {
+            let names = unsteady.iter().map(|it| format!("{} {} {} B", it.contender, it.workload, it.payload));
+            let names = names.collect::<Vec<_>>().join(", ");
+            remarks.push(format!("still getting faster when their warm-up was over: {names}"));
+        }
+        remarks
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.setup.interrupted.load(Ordering::Relaxed)
+    }
+}
