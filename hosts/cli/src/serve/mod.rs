@@ -124,7 +124,7 @@ impl Options {
     fn of(arguments: &Serve, file: Config) -> Result<Options, Failure> {
         let path = arguments.app.clone().or(file.app.path);
         let path = path.ok_or_else(|| Failure::Usage("no application: name its .dll or folder".to_owned()))?;
-        let mut app = AspNetConfig::new(path);
+        let mut app = AspNetConfig::new(enter(path)?);
         app.own_signals = true;
         app.arguments = if arguments.arguments.is_empty() { file.app.args } else { arguments.arguments.clone() };
         app.environment = file.app.environment.into_iter().collect();
@@ -153,6 +153,18 @@ impl Options {
             slow: (file.admin.slow_inline, file.admin.slow_request),
         })
     }
+}
+
+/// Makes an application's folder the working folder: it is where the content root and relative paths are looked for. One
+/// that is named by its .dll is started as `dotnet` starts it, from where we are.
+fn enter(path: PathBuf) -> Result<PathBuf, Failure> {
+    if !path.is_dir() {
+        return Ok(path);
+    }
+    let failed = |e| Failure::io(&path.display().to_string(), e);
+    let folder = path.canonicalize().map_err(failed)?;
+    std::env::set_current_dir(&folder).map_err(failed)?;
+    Ok(folder)
 }
 
 fn address(text: &str) -> Result<Address, Failure> {

@@ -73,6 +73,17 @@ fn in_its_own_folder_and_another_environment() {
     });
 }
 
+/// As after `cd FOLDER`: whoever names a folder means what lies in it.
+#[test]
+fn a_folder_is_where_it_is_started() {
+    let Some(app) = takeover() else { return };
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let mut command = serve(app.parent().expect("a folder"), &["--", "--urls", "http://127.0.0.1:0"]);
+    let running = Running::start(std::mem::replace(command.current_dir(&elsewhere), Command::new("true")));
+    assert_eq!("static\n", body(&running.get("/static.txt")));
+    running.stop();
+}
+
 #[test]
 fn static_files_come_from_the_folder_it_is_started_in() {
     let Some(app) = takeover() else { return };
