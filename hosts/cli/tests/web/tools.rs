@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use polyhost_toolchain::Machine;
+
 use crate::common::{checkout, required};
 use crate::running::{Running, muxer};
 
@@ -34,7 +36,8 @@ pub(crate) fn find_node(script: &str) -> Result<Command, String> {
     if !modules.is_dir() {
         return Err(format!("no npm packages in {}; run `make setup` where Node and npm are", modules.display()));
     }
-    let mut command = Command::new("node");
+    let node = Machine::current().on_path("node").into_iter().next().ok_or("no node on PATH")?;
+    let mut command = Command::new(node);
     command.env("NODE_PATH", modules).arg(checkout().join("hosts/cli/tests/web").join(script));
     command.stdin(Stdio::null());
     Ok(command)
