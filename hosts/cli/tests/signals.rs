@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Stdio;
 
 use common::{command, doctor_says_ok, required};
@@ -20,7 +20,17 @@ fn ends(runtime: &str, scheme: &str, in_build: bool, file: &str, source: &str) {
     std::fs::write(&path, source).expect("written");
     let location = format!("{scheme}:{}", path.display());
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        let mut child = command(["call", &*location, "test/Busy"]).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut command = command(["call", &*location, "test/Busy"]);
+        // What ignores these, as a shell's background does, hands that down; the program leaves it so.
+        // SAFETY: between fork and exec only signal(2) is called.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                libc::signal(libc::SIGTERM, libc::SIG_DFL);
+                Ok(())
+            });
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
         let ready = lines.by_ref().find(|line| line.contains("ready") || line.starts_with("polyhost: "));
         assert!(ready.as_ref().is_some_and(|line| line.contains("ready")), "{ready:?}");
