@@ -17,6 +17,7 @@ mod measure;
 mod report;
 pub mod result;
 mod run;
+mod selfcheck;
 pub mod stats;
 mod targets;
 mod worker;

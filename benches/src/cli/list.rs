@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, show};
 use crate::{contenders, targets, workloads};
 
 /// Lists workloads, contenders and the checks of the suite `targets`.
@@ -12,17 +12,14 @@ use crate::{contenders, targets, workloads};
 pub(super) struct List {}
 
 pub(super) fn list(_arguments: &List) -> Result<ExitCode, Failure> {
-    println!("Workloads (run --workload NAME):");
-    for workload in workloads::all() {
-        println!("  {:<24} {}", workload.name(), workload.what());
-    }
-    println!("\nContenders (run --contender NAME):");
-    for known in contenders::all() {
-        println!("  {:<24} {}", known.name, known.what);
-    }
-    println!("\nChecks (run --suite targets --only NAME):");
-    for (name, what) in targets::NAMES {
-        println!("  {name:<24} {what}");
-    }
+    let line = |name: &str, what: &str| format!("  {name:<24} {what}\n");
+    let ours: String = workloads::all().iter().map(|it| line(it.name(), it.what())).collect();
+    let those: String = contenders::all().iter().map(|it| line(&it.name, &it.what)).collect();
+    let checks: String = targets::NAMES.iter().map(|(name, what)| line(name, what)).collect();
+    show(&format!(
+        "Workloads (run --workload NAME):\n{ours}\n\
+         Contenders (run --contender NAME):\n{those}\n\
+         Checks (run --suite targets --only NAME):\n{checks}"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,12 @@
 //! The command line.
 
+mod check;
 mod list;
 mod progress;
 mod run;
+mod signals;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,11 +27,13 @@ Start with:
   polyhost-bench list
   polyhost-bench run --quick
   polyhost-bench run --label laptop --out results/
+  polyhost-bench compare before.json after.json --fail-over 10%
   polyhost-bench run --module clr:path/My.dll --export pkg.Svc/Method --input request.json
 
 Exit codes:
-  0    done; for `run --suite targets` and `compare`: nothing is worse than allowed
-  1    a target is missed, something got slower than allowed, or a contender failed
+  0    done; and nothing is worse than allowed
+  1    a contender failed, or nothing could be measured; a target is missed; a call got slower than allowed; the
+       self-check does not hold
   2    the command line is not understood, or a file can't be read or written
   130  ended by Ctrl-C; what was measured until then is printed and written, marked as partial
 
@@ -54,6 +59,7 @@ struct Cli {
 enum Command {
     List(list::List),
     Run(Box<run::Run>),
+    SelfCheck(check::SelfCheck),
     /// Answers a harness: one contender in a process of its own
     #[command(hide = true)]
     Worker,
@@ -76,6 +82,14 @@ enum Command {
 /// What went wrong, for people.
 type Failure = Box<dyn std::error::Error>;
 
+/// Prints to standard output; whoever reads it may have read enough, and closed it.
+fn show(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}").into()),
+        _ => Ok(()),
+    }
+}
+
 /// The program.
 pub fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
@@ -91,6 +105,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::List(arguments) => list::list(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::SelfCheck(arguments) => check::check(&arguments),
         Command::Worker => {
             worker::serve()?;
             Ok(ExitCode::SUCCESS)

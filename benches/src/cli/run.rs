@@ -11,19 +11,19 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
 
-use super::{Failure, progress};
+use super::{Failure, progress, show, signals};
 use crate::contenders;
 use crate::matrix::{Choice, Extent, Plan};
 use crate::report::terminal;
 use crate::run::{Entrant, Setup};
 use crate::workloads::custom::{Case, Custom};
-use crate::{result, run as harness, workloads};
+use crate::{run as harness, workloads};
 
 /// Measures contenders against each other, or runs a suite of checks.
 ///
 /// Without options: the standard matrix of workloads, payloads and callers, all contenders, in less than ten minutes.
 /// What a contender needs and does not find is printed, and the rest goes on; so it does where one crashes, hangs or
-/// replies something wrong.
+/// replies something wrong. Contenders that POLYHOST_REQUIRE names (clr,cpython) may not be skipped: exit code 1.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Run {
@@ -109,17 +109,17 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         return suite::targets(only, arguments.json.as_deref(), arguments.quick, arguments.seed);
     }
     let setup = arguments.setup()?;
+    let place = arguments.out.as_deref().map(outcome::Place::new).transpose()?;
     let interrupted = setup.interrupted.clone();
-    watch_signals(&interrupted)?;
+    signals::watch(&interrupted)?;
     let mut progress = progress::for_stderr();
     let result = harness::run(setup, &mut *progress);
-    print!("{}", terminal::render(&result));
-    if let Some(out) = &arguments.out {
-        let path = outcome::path(out, &result);
-        result::write(&result, &path)?;
-        eprintln!("written to {}", path.display());
+    show(&terminal::render(&result))?;
+    if let Some(place) = place {
+        eprintln!("written to {}", place.write(&result)?.display());
     }
-    Ok(outcome::exit_code(&result))
+    let required = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
+    Ok(ExitCode::from(outcome::exit_code(&result, &required)))
 }
 
 impl Run {
@@ -177,15 +177,6 @@ fn one_for_each<'a, T>(option: &str, values: &'a [T], modules: usize, i: usize) 
                 .into())
         }
     }
-}
-
-/// Ctrl-C ends the run with what there is; a second one ends this program.
-fn watch_signals(interrupted: &Arc<AtomicBool>) -> Result<(), Failure> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, interrupted.clone())?;
-        signal_hook::flag::register(signal, interrupted.clone())?;
-    }
-    Ok(())
 }
 
 fn size(text: &str) -> Result<usize, String> {

@@ -55,7 +55,7 @@ impl Contender for Injected {
     }
 
     fn caller(&self) -> std::result::Result<Box<dyn Caller>, Unmeasured> {
-        let step = step_nanos();
+        let step = least_step_nanos();
         let steps = |nanos: f64| (nanos / step).round() as u64;
         let extra = if let Kind::Delay(nanos) = self.kind { steps(nanos) } else { 0 };
         let stall = self.kind == Kind::Stall;
@@ -85,8 +85,8 @@ impl Caller for Delayed {
         output.write(request)
     }
 
-    fn injected(&mut self) -> Option<f64> {
-        Some(step_nanos() * self.extra as f64)
+    fn injected(&mut self, slice: Duration) -> Option<f64> {
+        (self.extra > 0).then(|| self.extra as f64 * step_nanos(slice))
     }
 }
 
@@ -99,10 +99,21 @@ fn chain(mut x: u64, steps: u64) -> u64 {
     x
 }
 
-/// What a step takes, now.
-fn step_nanos() -> f64 {
-    const STEPS: u64 = 1 << 20;
-    let started = Instant::now();
-    black_box(chain(black_box(1), STEPS));
-    started.elapsed().as_nanos() as f64 / STEPS as f64
+/// What a step takes where nothing else runs.
+fn least_step_nanos() -> f64 {
+    (0..20).map(|_| step_nanos(Duration::from_micros(200))).fold(f64::INFINITY, f64::min)
+}
+
+/// What a step takes, over so long: as long as a round, so that others on the machine slow it down alike.
+fn step_nanos(slice: Duration) -> f64 {
+    const STEPS: u64 = 1 << 14;
+    let (started, mut steps) = (Instant::now(), 0);
+    loop {
+        black_box(chain(black_box(1), STEPS));
+        steps += STEPS;
+        let took = started.elapsed();
+        if took >= slice {
+            return took.as_nanos() as f64 / steps as f64;
+        }
+    }
 }

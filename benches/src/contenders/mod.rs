@@ -5,8 +5,11 @@ mod native;
 mod runtime;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use polyhost::{CallContext, Function, Module, Output, Result};
+
+pub(crate) use injected::STALL;
 
 use crate::targets::report::Unmeasured;
 use crate::workloads::{self, Requests, Workload};
@@ -83,8 +86,8 @@ pub(crate) trait Caller: Send {
         Ok(())
     }
 
-    /// Nanoseconds that are known to be in each call, taken anew each time: see `self-check`.
-    fn injected(&mut self) -> Option<f64> {
+    /// Nanoseconds that are known to be in each call, found out anew for so long: see `self-check`.
+    fn injected(&mut self, _slice: Duration) -> Option<f64> {
         None
     }
 }
@@ -124,12 +127,16 @@ pub(crate) fn chosen(names: &[String]) -> std::result::Result<Vec<Known>, String
     if names.is_empty() {
         return Ok(all);
     }
-    let is = |known: &Known, name: &String| known.name == *name || known.scheme.is_some_and(|scheme| scheme == *name);
+    // The scheme `native` is that of the shared library; the name is the closure's.
+    let named = |name: &str| all.iter().any(|known| known.name == name);
+    let is = |known: &Known, name: &String| {
+        known.name == *name || (!named(name) && known.scheme.is_some_and(|scheme| scheme == *name))
+    };
     if let Some(unknown) = names.iter().find(|name| !all.iter().any(|known| is(known, name))) {
         let known: Vec<_> = all.iter().map(|it| it.name.as_str()).collect();
         return Err(format!("no contender {unknown}; there are: {}", known.join(", ")));
     }
-    Ok(all.into_iter().filter(|known| names.iter().any(|name| is(known, name))).collect())
+    Ok(all.iter().filter(|known| names.iter().any(|name| is(known, name))).cloned().collect())
 }
 
 /// How many of these contenders have what they need for a workload.
@@ -181,6 +188,7 @@ mod tests {
             chosen(&names).map(|known| known.into_iter().map(|it| it.name).collect::<Vec<_>>())
         };
         assert_eq!(Ok(vec!["clr".to_owned(), "cpython".to_owned()]), names(&["py", "clr"]));
+        assert_eq!(Ok(vec!["native".to_owned()]), names(&["native"]));
         assert_eq!(Ok(5), names(&[]).map(|it| it.len()));
         let error = names(&["clr", "jvm"]).expect_err("there is none");
         assert!(error.contains("no contender jvm; there are: native, clib, clr"), "{error}");

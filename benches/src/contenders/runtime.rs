@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use polyhost::native::Native;
-use polyhost::{Capabilities, LoadOptions, Module, Registry, Runtime, Services};
+use polyhost::{Capabilities, LoadOptions, LogLevel, LogSink, Module, Registry, Runtime, Services};
 
 use super::{Caller, Contender, FunctionCaller, Known};
 use crate::targets::report::Unmeasured;
@@ -56,7 +56,7 @@ impl Hosted {
     }
 
     fn load_instances(&mut self, guest: Guest, services: Services, instances: usize) -> Result<(), Unmeasured> {
-        let options = LoadOptions::new().services(services.clone()).instances(instances);
+        let options = LoadOptions::new().services(services.clone()).instances(instances).log(last_words());
         let module = self.runtime.load(&guest.source, &options)?;
         // What is not there should not be found out within a measurement.
         module.function(&guest.export)?;
@@ -97,4 +97,13 @@ impl Contender for Hosted {
         let function = loaded.module.function(&loaded.guest.export)?;
         Ok(Box::new(FunctionCaller::new(function)))
     }
+}
+
+/// What a guest complains of goes to standard error, the end of which the harness keeps.
+fn last_words() -> LogSink {
+    LogSink::new(|record| {
+        if record.level >= LogLevel::Warn {
+            eprintln!("{}", record.message);
+        }
+    })
 }

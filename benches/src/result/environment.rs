@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::schema::Environment;
 use crate::measure::clock::Clock;
+use crate::measure::own_cost;
 
 /// Reads it from the system. `label` is what the user calls the machine.
 pub(crate) fn read(label: &str) -> Environment {
@@ -28,6 +29,7 @@ pub(crate) fn read(label: &str) -> Environment {
         build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
         clock: clock.cost,
         clock_resolution: clock.resolution,
+        own_cost: own_cost(),
     }
 }
 
@@ -137,6 +139,7 @@ mod tests {
     #[test]
     fn the_environment_is_known_and_names_no_host() {
         let environment = read("laptop");
+        assert!(environment.clock > 0.0 && environment.own_cost > 0.0, "{environment:?}");
         assert!(environment.cores > 0 && environment.memory > 0 && !environment.kernel.is_empty(), "{environment:?}");
         let host = file("/proc/sys/kernel/hostname").trim().to_owned();
         let text = serde_json::to_string(&environment).expect("has JSON");

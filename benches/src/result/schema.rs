@@ -63,6 +63,9 @@ pub struct Environment {
     pub clock: f64,
     /// The smallest difference that the clock shows.
     pub clock_resolution: f64,
+    /// What the loop around a call costs, which is in the time of every call.
+    #[serde(default)]
+    pub own_cost: f64,
 }
 
 /// Who is measured.

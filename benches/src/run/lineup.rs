@@ -12,6 +12,14 @@ use crate::worker::protocol::{Answer, Ask};
 /// A worker for each contender that has what it needs.
 pub(super) struct Lineup {
     places: Vec<Place>,
+    first: Option<First>,
+}
+
+/// What the first who was ready has shown, for the others to be compared with.
+struct First {
+    replies: Vec<String>,
+    /// Bytes of a request.
+    payload: usize,
 }
 
 /// One contender's.
@@ -33,7 +41,7 @@ enum State {
 type Outcomes = Vec<(usize, Outcome)>;
 
 /// How long a start, a load or getting ready may take before the patience begins to count.
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 impl Lineup {
     /// Starts a worker for each entrant.
@@ -55,7 +63,12 @@ impl Lineup {
                 places.push(place);
             }
         }
-        Ok(Lineup { places })
+        Ok(Lineup { places, first: None })
+    }
+
+    /// Bytes of a request, at the last point.
+    pub(super) fn payload(&self) -> Option<usize> {
+        self.first.as_ref().map(|first| first.payload)
     }
 
     /// All rounds of a point, of all contenders.
@@ -67,6 +80,7 @@ impl Lineup {
         let ended = self.rounds(run, point, &mut tallies);
         let mut outcomes = Vec::new();
         for (place, tally) in self.places.iter().zip(tallies) {
+            run.injected[place.entrant].extend(tally.closed.iter().filter_map(|it| it.injected));
             let memory = place.started.zip(place.loaded);
             let outcome = match &place.state {
                 State::Out(outcome) => Some(outcome.clone()),
@@ -82,10 +96,10 @@ impl Lineup {
 
     fn rounds(&mut self, run: &mut Run<'_>, point: &Point, tallies: &mut [Tally]) -> Result<(), Interrupted> {
         let (pace, rate) = (run.setup.plan.pace, run.setup.plan.rate);
-        let mut reference = None;
+        self.first = None;
         for (place, tally) in self.places.iter_mut().zip(&mut *tallies) {
             run.progress.now(&format!("{}, warming up {}", title(point), run.setup.entrants[place.entrant].name));
-            tally.steady = place.get_ready(point, pace, &mut reference)?;
+            tally.steady = place.get_ready(point, pace, &mut self.first)?;
             run.progress.step();
         }
         let mut order: Vec<usize> = (0..self.places.len()).collect();
@@ -134,18 +148,19 @@ impl Place {
         &mut self,
         point: &Point,
         pace: Pace,
-        reference: &mut Option<Vec<String>>,
+        first: &mut Option<First>,
     ) -> Result<Option<Steady>, Interrupted> {
         let &Point { payload, concurrency, .. } = point;
-        let Some(Answer::Prepared { replies }) = self.ask(&Ask::Prepare { payload, concurrency }, SOON)? else {
+        let Some(Answer::Prepared { replies, payload }) = self.ask(&Ask::Prepare { payload, concurrency }, SOON)?
+        else {
             return Ok(None);
         };
         // Modules of users are compared with the first of them. Ours have been compared with the reference: they show
         // no replies.
-        match reference {
-            None => *reference = Some(replies),
-            Some(reference) => {
-                if let Some(difference) = differ(reference, &replies) {
+        match first {
+            None => *first = Some(First { replies, payload }),
+            Some(first) => {
+                if let Some(difference) = differ(&first.replies, &replies) {
                     self.out(Gone::Failed(difference))?;
                     return Ok(None);
                 }
@@ -159,7 +174,7 @@ impl Place {
     }
 
     fn round(&mut self, slice: Duration, rate: Option<f64>, tally: &mut Tally) -> Result<(), Interrupted> {
-        if let Some(Answer::Closed(closed)) = self.ask(&Ask::Closed { slice: nanos(slice) }, slice)? {
+        if let Some(Answer::Closed(closed)) = self.ask(&Ask::Closed { slice: nanos(slice) }, slice * 2)? {
             tally.closed.push(closed);
         }
         let Some(rate) = rate else { return Ok(()) };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::contenders::Known;
 use crate::matrix::{Plan, Point};
 use crate::result::environment::{self, Noise};
-use crate::result::schema::{Cell, Contender, Outcome, RunResult, SCHEMA};
+use crate::result::schema::{Cell, Contender, Outcome, RunResult, SCHEMA, Start};
 use crate::worker::client::Launcher;
 use crate::worker::protocol::Task;
 use crate::workloads::custom::{Case, Custom};
@@ -83,6 +83,14 @@ pub(crate) trait Progress {
 
 /// Measures. Whatever goes wrong is in the result.
 pub(crate) fn run(setup: Setup, progress: &mut dyn Progress) -> RunResult {
+    run_injected(setup, progress).0
+}
+
+/// For each entrant, nanoseconds that were known to be in its calls, round by round.
+pub(crate) type Injected = Vec<Vec<f64>>;
+
+/// As [`run`], with what was injected.
+pub(crate) fn run_injected(setup: Setup, progress: &mut dyn Progress) -> (RunResult, Injected) {
     let (began, started) = (Instant::now(), SystemTime::now());
     let environment = environment::read(&setup.label);
     let noise = Noise::watch();
@@ -91,7 +99,7 @@ pub(crate) fn run(setup: Setup, progress: &mut dyn Progress) -> RunResult {
     run.progress.end();
     let mut warnings = noise.warnings(&environment);
     warnings.extend(run.remarks());
-    RunResult {
+    let result = RunResult {
         schema: SCHEMA.to_owned(),
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seconds: began.elapsed().as_secs_f64(),
@@ -103,12 +111,16 @@ pub(crate) fn run(setup: Setup, progress: &mut dyn Progress) -> RunResult {
         contenders: run.contenders,
         cells: run.cells,
         starts: run.starts,
-    }
+    };
+    (result, run.injected)
 }
 
 /// The user wants it to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Interrupted;
+
+/// Cells that a remark names.
+const NAMED: usize = 4;
 
 struct Run<'a> {
     setup: Setup,
@@ -117,7 +129,8 @@ struct Run<'a> {
     progress: &'a mut dyn Progress,
     contenders: Vec<Contender>,
     cells: Vec<Cell>,
-    starts: Vec<crate::result::schema::Start>,
+    starts: Vec<Start>,
+    injected: Injected,
 }
 
 impl<'a> Run<'a> {
@@ -131,7 +144,8 @@ impl<'a> Run<'a> {
         });
         let contenders = contenders.collect();
         let random = fastrand::Rng::with_seed(setup.seed);
-        Run { setup, launcher, random, progress, contenders, cells: Vec::new(), starts: Vec::new() }
+        let injected = vec![Vec::new(); setup.entrants.len()];
+        Run { setup, launcher, random, progress, contenders, cells: Vec::new(), starts: Vec::new(), injected }
     }
 
     fn all(&mut self) -> Result<(), Interrupted> {
@@ -147,8 +161,12 @@ impl<'a> Run<'a> {
     fn workload(&mut self, workload: &str) -> Result<(), Interrupted> {
         let mut lineup = Lineup::launch(self, workload)?;
         let points: Vec<Point> = self.setup.plan.points.iter().filter(|it| it.workload == workload).cloned().collect();
-        for point in points {
+        for mut point in points {
             let measured = lineup.measure(self, &point);
+            if workload == Custom::NAME {
+                // It is known only now.
+                point.payload = lineup.payload().unwrap_or(0);
+            }
             let (outcomes, ended) = match measured {
                 Ok(outcomes) => (outcomes, Ok(())),
                 Err((outcomes, interrupted)) => (outcomes, Err(interrupted)),
@@ -192,9 +210,12 @@ impl<'a> Run<'a> {
         let unsteady = |cell: &&Cell| matches!(&cell.outcome, Outcome::Measured(it) if !it.steady.reached);
         let unsteady: Vec<_> = self.cells.iter().filter(unsteady).collect();
         if !unsteady.is_empty() {
-            let names = unsteady.iter().map(|it| format!("{} {} {} B", it.contender, it.workload, it.payload));
-            let names = names.collect::<Vec<_>>().join(", ");
-            remarks.push(format!("still getting faster when their warm-up was over: {names}"));
+            let names = unsteady
+                .iter()
+                .map(|it| format!("{} {} {} B ×{}", it.contender, it.workload, it.payload, it.concurrency));
+            let (some, more) = (names.take(NAMED).collect::<Vec<_>>().join(", "), unsteady.len().saturating_sub(NAMED));
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            remarks.push(format!("still getting faster when their warm-up was over: {some}{more}"));
         }
         remarks
     }

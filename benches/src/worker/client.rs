@@ -38,8 +38,15 @@ pub(crate) struct Worker {
     child: Child,
     asks: Option<ChildStdin>,
     answers: Receiver<String>,
-    errors: Arc<Mutex<VecDeque<String>>>,
+    errors: Errors,
     launcher: Launcher,
+}
+
+/// The last lines of its standard error.
+struct Errors {
+    kept: Arc<Mutex<VecDeque<String>>>,
+    /// Ends when standard error does.
+    end: Receiver<()>,
 }
 
 /// Lines of standard error that are kept.
@@ -69,16 +76,7 @@ impl Launcher {
         let asks = child.stdin.take();
         let (sender, answers) = mpsc::channel();
         each_line(child.stdout.take(), move |line| sender.send(line).is_ok());
-        let errors = Arc::new(Mutex::new(VecDeque::new()));
-        let kept = errors.clone();
-        each_line(child.stderr.take(), move |line| {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() == KEPT {
-                kept.pop_front();
-            }
-            kept.push_back(line);
-            true
-        });
+        let errors = Errors::keep(child.stderr.take());
         Ok(Worker { child, asks, answers, errors, launcher: self.clone() })
     }
 }
@@ -130,12 +128,8 @@ impl Worker {
     }
 
     fn with_last_words(&self, what: String) -> String {
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        if errors.is_empty() {
-            return what;
-        }
-        let lines: Vec<_> = errors.iter().map(String::as_str).collect();
-        format!("{what}; its last words: {}", lines.join(" | "))
+        let lines = self.errors.all();
+        if lines.is_empty() { what } else { format!("{what}; its last words: {}", lines.join(" | ")) }
     }
 
     /// Ends it and all it has started.
@@ -146,6 +140,30 @@ impl Worker {
             let _ = kill_process_group(group, Signal::KILL);
         }
         self.child.wait().ok()
+    }
+}
+
+impl Errors {
+    fn keep(output: Option<impl Read + Send + 'static>) -> Errors {
+        let kept = Arc::new(Mutex::new(VecDeque::new()));
+        let (sender, end) = mpsc::channel();
+        let lines = kept.clone();
+        each_line(output, move |line| {
+            let _ends_with_the_reader: &mpsc::Sender<()> = &sender;
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() == KEPT {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+            true
+        });
+        Errors { kept, end }
+    }
+
+    /// What was kept of a process that has ended. One that it has left behind may hold its standard error for ever.
+    fn all(&self) -> Vec<String> {
+        let _ = self.end.recv_timeout(LEAVE);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 

@@ -20,7 +20,7 @@ enum Order {
     Check(usize),
     Closed(Timing, Duration),
     Open(open::Schedule),
-    Injected,
+    Injected(Duration),
 }
 
 /// What a caller has done.
@@ -85,8 +85,8 @@ impl Crew {
     }
 
     /// See [`Caller::injected`]; of the first caller.
-    pub(super) fn injected(&self) -> Result<Option<f64>, String> {
-        let first = self.order(&Order::Injected)?.into_iter().next();
+    pub(super) fn injected(&self, slice: Duration) -> Result<Option<f64>, String> {
+        let first = self.order(&Order::Injected(slice))?.into_iter().next();
         Ok(if let Some(Done::Injected(nanos)) = first { nanos } else { None })
     }
 
@@ -140,7 +140,7 @@ impl Drop for Crew {
 fn follow(lane: &mut Lane, workload: &dyn Workload, order: Order) -> Result<Done, String> {
     let done = match order {
         Order::Check(count) => return check(lane, workload, count).map(Done::Checked),
-        Order::Injected => return Ok(Done::Injected(lane.caller.injected())),
+        Order::Injected(slice) => return Ok(Done::Injected(lane.caller.injected(slice))),
         Order::Closed(timing, slice) => closed::round(lane, timing, slice).map(Done::Closed),
         Order::Open(schedule) => open::round(lane, &schedule).map(Done::Open),
     };

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::AsFd;
 
+use rustix::process::Signal;
+
 use super::protocol::{Answer, Ask};
 use super::session::Session;
 
@@ -12,6 +14,8 @@ use super::session::Session;
 /// # Errors
 /// Where the harness does not speak the protocol, or the pipe breaks.
 pub(crate) fn serve() -> Result<(), String> {
+    // A harness that was killed can't end a worker whose guest hangs.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("prctl: {e}"))?;
     let mut answers = take_stdout().map_err(|e| format!("standard output: {e}"))?;
     let mut session = Session::new();
     for line in std::io::stdin().lock().lines() {

@@ -100,6 +100,7 @@ impl Session {
         self.crew = None;
         let mut lanes =
             (0..concurrency).map(|_| self.requests(payload, ring(payload))).collect::<Result<Vec<_>, _>>()?;
+        let bytes = lanes.first().map_or(0, |requests| requests.last().len());
         let contender = self.contender.as_mut().ok_or_else(nothing)?;
         contender.prepare(concurrency)?;
         let (contender, workload) = self.loaded()?;
@@ -109,7 +110,7 @@ impl Session {
             replies.clear();
         }
         self.crew = Some(crew);
-        Ok(Answer::Prepared { replies })
+        Ok(Answer::Prepared { replies, payload: bytes })
     }
 
     /// Calls until it is steady, in slices a twentieth of the time as long.
@@ -124,12 +125,14 @@ impl Session {
             let call = per_call(&rounds);
             calls += rounds.iter().map(|it| it.calls).sum::<u64>();
             slices.push(call);
-            timing = Timing { single: false, ..Timing::of(self.clock, call) };
+            // The fastest slice tells how long a call takes by itself; in the others, something else may have run.
+            let fastest = slices.iter().copied().fold(f64::INFINITY, f64::min);
+            timing = Timing { single: false, ..Timing::of(self.clock, fastest) };
             let (took, reached) = (started.elapsed(), is_steady(&slices));
             if took >= at_most || (took >= at_least && reached) {
                 let last = slices.len().saturating_sub(5);
                 let call = median(&mut slices[last..].to_vec());
-                self.timing = Timing::of(self.clock, call);
+                self.timing = Timing::of(self.clock, fastest);
                 return Ok(Answer::Warm { steady: Steady { reached, calls }, call });
             }
         }
@@ -154,7 +157,7 @@ impl Session {
             cpu: before.0.zip(after.0).map(|(before, after)| after.since(&before).total / all),
             switches: before.1.zip(after.1).map(|(before, after)| after.saturating_sub(before)),
             single: if single.is_empty() { String::new() } else { histogram::to_text(&single) },
-            injected: crew.injected().map_err(Unmeasured::Failed)?,
+            injected: crew.injected(slice).map_err(Unmeasured::Failed)?,
         })
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Request {
 pub(crate) struct Requests {
     ring: Vec<Request>,
     sent: u64,
+    /// Where the one that was sent last is.
+    at: usize,
 }
 
 /// Bytes that a caller keeps, so that requests don't dominate the memory of the contender.
@@ -32,35 +34,40 @@ impl Requests {
     /// For none.
     pub(crate) fn new(ring: Vec<Request>) -> Requests {
         assert!(!ring.is_empty(), "no requests");
-        Requests { ring, sent: 0 }
+        Requests { ring, sent: 0, at: 0 }
     }
 
     /// The next one.
     #[inline]
     pub(crate) fn next(&mut self) -> &[u8] {
         self.sent += 1;
-        let at = self.at();
-        let request = &mut self.ring[at];
+        // A division here would cost more than some calls do.
+        self.at = if self.at + 1 == self.ring.len() { 0 } else { self.at + 1 };
+        let request = &mut self.ring[self.at];
         if let Some(place) = request.counter {
-            let counter = self.sent.to_le_bytes();
-            let room = (request.bytes.len() - place).min(counter.len());
-            request.bytes[place..place + room].copy_from_slice(&counter[..room]);
+            count(&mut request.bytes[place..], self.sent);
         }
         &request.bytes
     }
 
-    /// The one that was sent last, or would be first.
+    /// The one that was sent last, or would be sent after all others.
     pub(crate) fn last(&self) -> &[u8] {
-        &self.ring[self.at()].bytes
+        &self.ring[self.at].bytes
     }
 
     /// How many there are before they come again.
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
     }
+}
 
-    fn at(&self) -> usize {
-        (self.sent % self.ring.len() as u64) as usize
+/// Writes a counter to the front of `bytes`, as much of it as they have room for.
+#[inline]
+fn count(bytes: &mut [u8], number: u64) {
+    let number = number.to_le_bytes();
+    match bytes.first_chunk_mut() {
+        Some(front) => *front = number,
+        None => bytes.copy_from_slice(&number[..bytes.len()]),
     }
 }
 
