@@ -1,4 +1,4 @@
-//! The examples' C# and Python messages are what their .proto files give.
+//! The C# and Python messages of the examples and the bench are what their .proto files give.
 //!
 //! `POLYHOST_BLESS=1 cargo test -p polyhost --test generated` writes them anew.
 
@@ -19,7 +19,7 @@ struct Messages {
     python: &'static str,
 }
 
-const ALL: [Messages; 2] = [
+const ALL: [Messages; 3] = [
     Messages {
         proto: ("hosts/examples/hello", "greeter.proto"),
         csharp: "hosts/examples/hello/clr/gen/Greeter.cs",
@@ -29,6 +29,11 @@ const ALL: [Messages; 2] = [
         proto: ("proto", "bench/v1/middleware.proto"),
         csharp: "hosts/examples/middleware/clr/Middleware/gen/Middleware.cs",
         python: "hosts/examples/middleware/python",
+    },
+    Messages {
+        proto: ("proto", "bench/v1/workloads.proto"),
+        csharp: "benches/guests/clr/Workloads/gen/Workloads.cs",
+        python: "benches/guests/python",
     },
 ];
 

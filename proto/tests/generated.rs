@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const FILES: &[&str] = &["polyhost/v1/error.proto", "conformance/v1/conformance.proto", "bench/v1/middleware.proto"];
+const FILES: &[&str] = &[
+    "polyhost/v1/error.proto",
+    "conformance/v1/conformance.proto",
+    "bench/v1/middleware.proto",
+    "bench/v1/workloads.proto",
+];
 
 #[test]
 fn generated_code_matches_the_proto_files() {

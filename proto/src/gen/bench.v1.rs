@@ -85,3 +85,329 @@ impl ::prost::Name for HmacReply {
         "/bench.v1.HmacReply".into()
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EchoMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    pub payload: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for EchoMessage {
+    const NAME: &'static str = "EchoMessage";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.EchoMessage".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.EchoMessage".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SumRequest {
+    /// Packed, as is the default. The sum of the magnitudes stays below 2^53.
+    #[prost(sint64, repeated, tag = "1")]
+    pub integers: ::prost::alloc::vec::Vec<i64>,
+    /// Multiples of 2^-10 whose sum is exact, whatever the order.
+    #[prost(double, repeated, tag = "2")]
+    pub doubles: ::prost::alloc::vec::Vec<f64>,
+}
+impl ::prost::Name for SumRequest {
+    const NAME: &'static str = "SumRequest";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.SumRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.SumRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct SumReply {
+    #[prost(sint64, tag = "1")]
+    pub integers: i64,
+    #[prost(double, tag = "2")]
+    pub doubles: f64,
+}
+impl ::prost::Name for SumReply {
+    const NAME: &'static str = "SumReply";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.SumReply".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.SumReply".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Document {
+    #[prost(string, tag = "1")]
+    pub title: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(message, repeated, tag = "3")]
+    pub sections: ::prost::alloc::vec::Vec<Section>,
+}
+impl ::prost::Name for Document {
+    const NAME: &'static str = "Document";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.Document".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.Document".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Section {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<Line>,
+}
+impl ::prost::Name for Section {
+    const NAME: &'static str = "Section";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.Section".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.Section".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Line {
+    #[prost(string, tag = "1")]
+    pub sku: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub quantity: u32,
+    #[prost(uint32, tag = "3")]
+    pub price: u32,
+}
+impl ::prost::Name for Line {
+    const NAME: &'static str = "Line";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.Line".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.Line".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Summary {
+    #[prost(string, tag = "1")]
+    pub title: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(message, repeated, tag = "3")]
+    pub sections: ::prost::alloc::vec::Vec<SectionSummary>,
+    #[prost(btree_map = "string, uint64", tag = "4")]
+    pub quantities: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        u64,
+    >,
+}
+impl ::prost::Name for Summary {
+    const NAME: &'static str = "Summary";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.Summary".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.Summary".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SectionSummary {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub lines: u32,
+    #[prost(uint64, tag = "3")]
+    pub total: u64,
+}
+impl ::prost::Name for SectionSummary {
+    const NAME: &'static str = "SectionSummary";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.SectionSummary".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.SectionSummary".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenderRequest {
+    #[prost(string, tag = "1")]
+    pub markdown: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RenderRequest {
+    const NAME: &'static str = "RenderRequest";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.RenderRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.RenderRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenderReply {
+    #[prost(string, tag = "1")]
+    pub html: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RenderReply {
+    const NAME: &'static str = "RenderReply";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.RenderReply".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.RenderReply".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallbackRequest {
+    #[prost(uint32, tag = "1")]
+    pub calls: u32,
+    #[prost(uint32, tag = "2")]
+    pub start: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub payload: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for CallbackRequest {
+    const NAME: &'static str = "CallbackRequest";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.CallbackRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.CallbackRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallbackReply {
+    #[prost(uint64, tag = "1")]
+    pub sum: u64,
+}
+impl ::prost::Name for CallbackReply {
+    const NAME: &'static str = "CallbackReply";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.CallbackReply".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.CallbackReply".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NextRequest {
+    #[prost(uint32, tag = "1")]
+    pub value: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub payload: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for NextRequest {
+    const NAME: &'static str = "NextRequest";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.NextRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.NextRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NextReply {
+    #[prost(uint32, tag = "1")]
+    pub value: u32,
+}
+impl ::prost::Name for NextReply {
+    const NAME: &'static str = "NextReply";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.NextReply".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.NextReply".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RepeatRequest {
+    /// Such as "bench.v1.Bench/Sum"; NOT_FOUND where the module has no such method.
+    #[prost(string, tag = "1")]
+    pub method: ::prost::alloc::string::String,
+    #[prost(enumeration = "Stage", tag = "2")]
+    pub stage: i32,
+    #[prost(uint32, tag = "3")]
+    pub times: u32,
+    /// Taken in turns, so that no language is flattered by one that it has seen just now.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub inputs: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+impl ::prost::Name for RepeatRequest {
+    const NAME: &'static str = "RepeatRequest";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.RepeatRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.RepeatRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RepeatReply {
+    /// Of the last time, where the stage is STAGE_ENCODE.
+    #[prost(bytes = "vec", tag = "1")]
+    pub output: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for RepeatReply {
+    const NAME: &'static str = "RepeatReply";
+    const PACKAGE: &'static str = "bench.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "bench.v1.RepeatReply".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/bench.v1.RepeatReply".into()
+    }
+}
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Stage {
+    Unspecified = 0,
+    /// Bytes to a message of the guest's.
+    Decode = 1,
+    /// That, and the work.
+    Work = 2,
+    /// That, and the reply to bytes.
+    Encode = 3,
+}
+impl Stage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STAGE_UNSPECIFIED",
+            Self::Decode => "STAGE_DECODE",
+            Self::Work => "STAGE_WORK",
+            Self::Encode => "STAGE_ENCODE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "STAGE_DECODE" => Some(Self::Decode),
+            "STAGE_WORK" => Some(Self::Work),
+            "STAGE_ENCODE" => Some(Self::Encode),
+            _ => None,
+        }
+    }
+}
