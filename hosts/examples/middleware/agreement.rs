@@ -6,7 +6,7 @@ use polyhost::{CallContext, Error, TypedFunction};
 use polyhost_proto::bench::v1::{Reply, Request};
 use serde_json::Value;
 
-use crate::requests::Sample;
+use super::requests::Sample;
 
 /// A function of the middleware, in any language.
 pub(crate) type Middleware = TypedFunction<Request, Reply>;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use polyhost_proto::bench::v1::Request;
 
-use crate::native::sign;
+use super::native::sign;
 
 /// A request and what is special about it.
 #[derive(Debug, Clone)]
@@ -20,6 +20,15 @@ pub(crate) struct Sample {
 pub(crate) fn generate(seed: u64, count: usize) -> Vec<Sample> {
     let mut generator = Generator { random: Random(seed) };
     (0..count).map(|_| generator.sample()).collect()
+}
+
+/// An order of so many items, signed.
+#[allow(dead_code, reason = "the bench asks for requests of a size")]
+pub(crate) fn order(seed: u64, items: u64) -> Request {
+    let mut generator = Generator { random: Random(seed) };
+    let mut request = generator.with_json("POST", "/api/v1/orders", |generator| generator.order_of(items));
+    generator.sign(&mut request);
+    request
 }
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
@@ -202,7 +211,7 @@ impl Generator {
         Request { method: method.into(), path, headers: self.headers(), body: Vec::new() }
     }
 
-    fn with_json(&mut self, method: &str, path: &str, body: fn(&mut Self) -> Vec<u8>) -> Request {
+    fn with_json(&mut self, method: &str, path: &str, body: impl FnOnce(&mut Self) -> Vec<u8>) -> Request {
         let path = self.untidy(path) + &self.query();
         let mut headers = self.headers();
         headers.insert("content-type".into(), self.random.pick(&JSON_TYPES).into());
