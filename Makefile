@@ -31,7 +31,7 @@ report: ## Tells what is found on this machine, and where
 fmt: ## Formats all sources
 	$(CARGO) fmt --all
 	$(PYTHON) -m ruff format .
-	if command -v stylua >/dev/null; then stylua lua hosts; fi
+	if command -v stylua >/dev/null; then stylua lua hosts benches; fi
 
 lint: setup ## Checks formats and lints
 	$(CARGO) fmt --all --check

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
 use polyhost_toolchain::setup::{
-    Error, Project, Result, cargo_config, dotnet, guests, lua, node, protoc, python, report, roslyn,
+    Error, Project, Result, cargo_config, cmark, dotnet, guests, lua, node, protoc, python, report, roslyn,
 };
 
 const HELP: &str = "\
@@ -106,6 +106,8 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
         tally.add("luajit", project.c_compiler());
         let ready = |path: PathBuf| format!("Lua library for the demo, {}", path.display());
         tally.add("markdown.lua", lua::ensure(project).map(ready));
+        let ready = |path: PathBuf| format!("C library for the bench, {}", path.display());
+        tally.add("cmark", cmark::ensure(project).map(ready));
     }
     if arguments.parts.iter().any(|part| part == "protoc") {
         let ready = |path: PathBuf| format!("{}, {}", protoc::VERSION, path.display());

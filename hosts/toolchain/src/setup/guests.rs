@@ -15,7 +15,7 @@ use crate::dotnet::DotnetRoot;
 const SAMPLES: &str = "dotnet/samples";
 const EXAMPLES: &str = "hosts/examples";
 const TESTS: &str = "dotnet/tests";
-const BENCHES: &str = "benches/guests";
+const BENCHES: [&str; 2] = ["benches/guests", "benches/guests/clr"];
 
 /// What a guest is built from, besides its own folder.
 const SHARED: [&str; 2] = ["dotnet", "proto"];
@@ -42,7 +42,7 @@ pub enum Guests {
 /// When a guest does not compile.
 pub fn ensure(project: &Project, dotnet: &DotnetRoot) -> Result<Result<Guests>> {
     let mut guests = Vec::new();
-    for folder in [SAMPLES, EXAMPLES, TESTS, BENCHES] {
+    for folder in [SAMPLES, EXAMPLES, TESTS].iter().chain(&BENCHES) {
         guests.extend(projects(&project.root().join(folder)));
     }
     guests.retain(|path| !is_test_program(path));

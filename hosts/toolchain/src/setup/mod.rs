@@ -4,6 +4,7 @@
 //! is there is not made again. Progress goes to standard error, the output of other programs to `target/setup/*.log`.
 
 pub mod cargo_config;
+pub mod cmark;
 pub mod dotnet;
 pub mod guests;
 pub mod lua;

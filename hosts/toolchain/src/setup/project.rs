@@ -58,6 +58,11 @@ impl Project {
         self.root.join(".lua")
     }
 
+    /// The C library that the bench has a guest with, `.cmark`.
+    pub fn cmark(&self) -> PathBuf {
+        self.root.join(".cmark")
+    }
+
     /// The npm packages of tests and examples, `.npm`.
     pub fn npm(&self) -> PathBuf {
         self.root.join(".npm")
