@@ -8,6 +8,8 @@
 //! same program, which is asked over its standard input and answers over its standard output; so its memory and CPU
 //! are its own, and where it crashes or hangs the others go on.
 
+#[cfg(test)]
+mod agreement;
 pub mod alloc;
 pub mod cli;
 mod contenders;

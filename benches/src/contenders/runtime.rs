@@ -56,7 +56,10 @@ impl Hosted {
     }
 
     fn load_instances(&mut self, guest: Guest, services: Services, instances: usize) -> Result<(), Unmeasured> {
-        let options = LoadOptions::new().services(services.clone()).instances(instances).log(last_words());
+        let mut options = LoadOptions::new().services(services.clone()).instances(instances).log(last_words());
+        for (key, value) in &guest.options {
+            options = options.option(*key, value);
+        }
         let module = self.runtime.load(&guest.source, &options)?;
         // What is not there should not be found out within a measurement.
         module.function(&guest.export)?;

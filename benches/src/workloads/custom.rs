@@ -58,7 +58,7 @@ impl Workload for Custom {
 
     fn guest(&self, _scheme: &str) -> Result<Guest, Unmeasured> {
         let (_, source) = registry_of_names().parse(&self.case.location)?;
-        Ok(Guest { source, export: self.case.export.clone() })
+        Ok(Guest { source, export: self.case.export.clone(), options: Vec::new() })
     }
 
     /// Those of the file, in turn; it says how large they are.

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use polyhost::{Export, Function, ModuleSource};
+use polyhost::native::function;
+use polyhost::{Export, Function, Services};
+use polyhost_proto::bench::v1::EchoMessage;
+use prost::Message;
 
-use super::{Guest, Request, Workload, built, difference};
+use super::{Guest, Request, Workload, callback, difference, guests};
 use crate::targets::report::Unmeasured;
 
-const PYTHON: &str = include_str!("../../guests/bench_guest.py");
-const LUA: &str = include_str!("../../guests/bench_guest.lua");
-const CLR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/Bench/Bench.dll");
-const EXPORT: &str = "bench/Echo";
+const ECHO: &str = "bench.v1.Bench/Echo";
 
 /// The workload.
 pub(crate) struct Echo;
@@ -25,28 +25,32 @@ impl Workload for Echo {
     }
 
     fn native(&self) -> Arc<dyn Function> {
-        polyhost::native::function(Export::bytes(EXPORT), |_cx, input, output| output.write(input))
+        function(Export::bytes(ECHO), |_cx, input, output| output.write(input))
     }
 
     fn guest(&self, scheme: &str) -> Result<Guest, Unmeasured> {
-        let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
-        let source = match scheme {
-            "clr" => built(CLR)?,
-            "py" => text("bench_guest.py", PYTHON),
-            "lua" => text("bench_guest.lua", LUA),
-            "native" => built(env!("POLYHOST_BENCH_C_GUEST"))?,
-            other => return Err(Unmeasured::Skipped(format!("nobody has written an echo for {other}"))),
-        };
-        Ok(Guest { source, export: EXPORT.to_owned() })
+        guests::workloads(scheme, ECHO)
     }
 
+    /// An `EchoMessage` that has `payload` bytes itself.
     fn requests(&self, payload: usize, count: usize, random: &mut fastrand::Rng) -> Vec<Request> {
-        let text = |random: &mut fastrand::Rng| (0..payload).map(|_| random.alphanumeric() as u8).collect();
-        // The counter goes in front, so that each call has other bytes than all before it.
-        (0..count).map(|_| Request { bytes: text(random), counter: Some(0) }).collect()
+        let head = |length: usize| EchoMessage { payload: vec![0; length] }.encoded_len() - length;
+        // The length is of more bytes where there is more of it; where that leaves a gap, the message is a byte short.
+        let length = (0..=payload).rev().find(|length| length + head(*length) <= payload).unwrap_or(0);
+        let request = |_| {
+            let payload = (0..length).map(|_| random.u8(..)).collect();
+            let bytes = EchoMessage { payload }.encode_to_vec();
+            // The counter stands where the payload does, so that each call has other bytes than all before it.
+            Request { counter: (length > 0).then_some(bytes.len() - length), bytes }
+        };
+        (0..count).map(request).collect()
     }
 
     fn check(&self, request: &[u8], reply: &[u8]) -> Result<(), String> {
         if request == reply { Ok(()) } else { Err(difference(request, reply)) }
+    }
+
+    fn services(&self) -> Services {
+        callback::services()
     }
 }

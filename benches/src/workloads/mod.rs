@@ -1,14 +1,22 @@
 //! What is asked of the contenders: requests that differ, and the replies that are right.
 
+pub(crate) mod callback;
 pub(crate) mod custom;
 mod echo;
+pub(crate) mod guests;
+pub(crate) mod middleware;
+pub(crate) mod render;
+mod reply;
 mod requests;
+pub(crate) mod sum;
+pub(crate) mod transform;
+mod words;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use polyhost::{CallContext, Function, Module, ModuleSource, Output, Services};
 
+pub(crate) use reply::message;
 pub(crate) use requests::{Request, Requests, ring};
 
 use crate::targets::report::Unmeasured;
@@ -76,11 +84,20 @@ pub(crate) trait Workload: Send + Sync {
 pub(crate) struct Guest {
     pub(crate) source: ModuleSource,
     pub(crate) export: String,
+    /// For the host that loads it.
+    pub(crate) options: Vec<(&'static str, String)>,
 }
 
 /// All workloads, in the order of reports. `http` is none of them: it has servers in place of functions.
 pub(crate) fn all() -> Vec<Arc<dyn Workload>> {
-    vec![Arc::new(echo::Echo)]
+    vec![
+        Arc::new(echo::Echo),
+        Arc::new(sum::Sum),
+        Arc::new(transform::Transform),
+        Arc::new(middleware::Middleware),
+        Arc::new(render::Render),
+        Arc::new(callback::Callback),
+    ]
 }
 
 /// The workload of this name.
@@ -94,17 +111,6 @@ pub(crate) fn named(name: &str) -> Result<Arc<dyn Workload>, String> {
         let names: Vec<_> = all.iter().map(|it| it.name()).collect();
         format!("no workload {name}; there are: {}", names.join(", "))
     })
-}
-
-/// A guest that came into being with `make setup`, or the build.
-///
-/// # Errors
-/// [`Unmeasured::Skipped`] where it did not.
-pub(crate) fn built(path: &str) -> Result<ModuleSource, Unmeasured> {
-    if Path::new(path).is_file() {
-        return Ok(ModuleSource::Path(path.into()));
-    }
-    Err(Unmeasured::Skipped(format!("{path} is not built; run `make setup`")))
 }
 
 /// Where two replies part.

@@ -1,0 +1,151 @@
+//! Tests: every contender gives the results of the reference, for every workload, with random requests.
+
+use std::sync::Arc;
+
+use polyhost::{CallContext, Code, Module, Output};
+use polyhost_proto::bench::v1::{RepeatReply, RepeatRequest, Stage};
+use prost::Message;
+
+use crate::contenders::{self, Caller, Contender};
+use crate::targets::report::Unmeasured;
+use crate::workloads::{self, Workload, message};
+
+const PAYLOADS: [usize; 5] = [0, 64, 1024, 5_000, 65_536];
+const EACH: usize = 4;
+
+/// Whether what is skipped has to be there: where runtimes are required all is, but for libraries.
+fn may_be_missing(contender: &str, workload: &str) -> bool {
+    let required = std::env::var("POLYHOST_REQUIRE").is_ok_and(|list| !list.is_empty());
+    !required || workload == "render" || (contender, workload) == ("clib", "middleware")
+}
+
+/// The contender with the workload; nothing where it is skipped, which is told.
+fn ready(contender: &str, workload: &Arc<dyn Workload>) -> Option<Box<dyn Contender>> {
+    let started = contenders::start(contender).and_then(|mut it| it.load(workload).map(|()| it));
+    match started {
+        Ok(contender) => Some(contender),
+        Err(Unmeasured::Skipped(reason)) if may_be_missing(contender, workload.name()) => {
+            eprintln!("skipped: {contender}, {}: {reason}", workload.name());
+            None
+        }
+        Err(Unmeasured::Skipped(reason) | Unmeasured::Failed(reason)) => {
+            panic!("{contender}, {}: {reason}", workload.name())
+        }
+    }
+}
+
+fn agree(caller: &mut dyn Caller, workload: &dyn Workload, seed: u64) -> Result<(), String> {
+    let random = &mut fastrand::Rng::with_seed(seed);
+    for payload in PAYLOADS {
+        for request in workload.requests(payload, EACH, random) {
+            let mut output = Output::new();
+            caller.call(&request.bytes, &mut output).map_err(|e| format!("{payload} bytes: {e:?}"))?;
+            workload.check(&request.bytes, output.as_slice()).map_err(|e| format!("{payload} bytes: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Two callers at the same time.
+fn check(contender: &str, workload: &Arc<dyn Workload>) {
+    let Some(mut started) = ready(contender, workload) else { return };
+    started.prepare(2).unwrap_or_else(|e| panic!("{contender}: {e:?}"));
+    let mut callers = Vec::new();
+    for seed in [1, 2] {
+        callers.push((seed, started.caller().unwrap_or_else(|e| panic!("{contender}: {e:?}"))));
+    }
+    std::thread::scope(|scope| {
+        for (seed, mut caller) in callers {
+            scope.spawn(move || {
+                let agreed = agree(&mut *caller, &**workload, seed);
+                assert_eq!(Ok(()), agreed, "{contender}, {}, seed {seed}", workload.name());
+            });
+        }
+    });
+}
+
+fn check_all(workload: &str) {
+    let workload = workloads::named(workload).expect("there is one");
+    for contender in contenders::all() {
+        check(&contender.name, &workload);
+    }
+}
+
+#[test]
+fn of_echo() {
+    check_all("echo");
+}
+
+#[test]
+fn of_sum() {
+    check_all("sum");
+}
+
+#[test]
+fn of_transform() {
+    check_all("transform");
+}
+
+#[test]
+fn of_middleware() {
+    check_all("middleware");
+}
+
+#[test]
+fn of_render() {
+    check_all("render");
+}
+
+#[test]
+fn of_callback() {
+    check_all("callback");
+}
+
+#[test]
+fn requests_are_about_as_large_as_asked_for() {
+    for workload in workloads::all() {
+        // The middleware's requests have headers that take a part of it.
+        for payload in [1024, 65_536] {
+            let requests = workload.requests(payload, 16, &mut fastrand::Rng::with_seed(1));
+            let mean = requests.iter().map(|it| it.bytes.len()).sum::<usize>() / requests.len();
+            assert!((payload * 7 / 10..payload * 13 / 10).contains(&mean), "{} {payload}: {mean}", workload.name());
+        }
+    }
+}
+
+#[test]
+fn stages_do_what_the_methods_do() {
+    for workload in ["sum", "transform", "render"] {
+        let workload = workloads::named(workload).expect("there is one");
+        for contender in ["clib", "clr", "luajit", "cpython"] {
+            let Some(contender) = ready(contender, &workload) else { continue };
+            let module = contender.module().expect("it is a module");
+            stages(&*module, &*workload);
+        }
+    }
+}
+
+fn stages(module: &dyn Module, workload: &dyn Workload) {
+    let method = workload.native().export().name().to_owned();
+    let requests = workload.requests(1024, 2, &mut fastrand::Rng::with_seed(3));
+    let inputs: Vec<_> = requests.into_iter().map(|it| it.bytes).collect();
+    let repeat = |method: &str, stage: Stage| {
+        let request = RepeatRequest { method: method.into(), stage: stage.into(), times: 5, inputs: inputs.clone() };
+        let function = module.function("bench.v1.Stages/Repeat").expect("every guest has it");
+        let mut output = Output::new();
+        let called = function.call(&CallContext::none(), &request.encode_to_vec(), &mut output);
+        called.map(|()| message::<RepeatReply>(output.as_slice()).expect("a reply").output)
+    };
+    let what = format!("{method} of {}", module.name());
+    let last = repeat(&method, Stage::Encode).unwrap_or_else(|e| panic!("{what}: {e:?}"));
+    assert_eq!(Ok(()), workload.check(&inputs[0], &last), "{what}");
+    for stage in [Stage::Decode, Stage::Work] {
+        match repeat(&method, stage) {
+            Ok(output) => assert!(output.is_empty(), "{what}: {stage:?} gives a reply"),
+            // In C, reading and working are one.
+            Err(error) => assert_eq!(Code::Unimplemented, error.code(), "{what}: {error:?}"),
+        }
+    }
+    let error = repeat("bench.v1.Bench/None", Stage::Encode).expect_err("there is no such method");
+    assert_eq!(Code::NotFound, error.code(), "{what}: {error:?}");
+}

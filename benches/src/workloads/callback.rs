@@ -1,0 +1,105 @@
+//! Calls the host back: what it costs a guest to call out.
+
+use std::sync::Arc;
+
+use polyhost::native::method;
+use polyhost::{CallContext, Function, Method, Services, TypedFunction};
+use polyhost_proto::bench::v1::{CallbackReply, CallbackRequest, NextReply, NextRequest};
+use prost::Message;
+
+use super::reply::{field, shown};
+use super::{Guest, Request, Workload, guests, message};
+use crate::targets::report::Unmeasured;
+
+const CALLBACK: Method<CallbackRequest, CallbackReply> = Method::new("bench.v1.Bench/Callback");
+
+/// Its name.
+pub(crate) const NAME: &str = "callback";
+
+/// What guests call.
+pub(crate) const NEXT: Method<NextRequest, NextReply> = Method::new("bench.v1.Host/Next");
+
+/// How often each call calls back.
+const CALLS: u32 = 10;
+
+/// The workload.
+pub(crate) struct Callback;
+
+/// `bench.v1.Host/Next`.
+pub(crate) fn next(request: &NextRequest) -> NextReply {
+    let seen = request.payload.len() as u32 ^ request.payload.last().map_or(0, |byte| u32::from(*byte) << 16);
+    let value = request.value.wrapping_mul(1_103_515_245).wrapping_add(12_345) ^ seen;
+    NextReply { value: value & (u32::MAX >> 1) }
+}
+
+/// `bench.v1.Bench/Callback`, with what it calls.
+///
+/// # Errors
+/// The first failure of `next`.
+pub(crate) fn callback<E>(
+    request: CallbackRequest,
+    mut next: impl FnMut(&NextRequest) -> Result<NextReply, E>,
+) -> Result<CallbackReply, E> {
+    let mut sum = 0;
+    let mut ask = NextRequest { value: request.start, payload: request.payload };
+    for _ in 0..request.calls {
+        ask.value = next(&ask)?.value;
+        sum += u64::from(ask.value);
+    }
+    Ok(CallbackReply { sum })
+}
+
+/// The host service.
+pub(crate) fn service() -> Arc<dyn Function> {
+    method(NEXT, |_cx, request| Ok(next(&request)))
+}
+
+/// What every guest that has [`Callback`] needs.
+pub(crate) fn services() -> Services {
+    let mut services = Services::new();
+    services.add(service()).expect("it is the only one");
+    services
+}
+
+impl Workload for Callback {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn what(&self) -> &'static str {
+        "calls a host service 10 times, with the payload"
+    }
+
+    /// The host service is called as a guest would, by way of bytes.
+    fn native(&self) -> Arc<dyn Function> {
+        let host = TypedFunction::<NextRequest, NextReply>::new(service());
+        method(CALLBACK, move |cx: &CallContext, request| callback(request, |ask| host.call(cx, ask)))
+    }
+
+    fn guest(&self, scheme: &str) -> Result<Guest, Unmeasured> {
+        guests::workloads(scheme, CALLBACK.name())
+    }
+
+    fn requests(&self, payload: usize, count: usize, random: &mut fastrand::Rng) -> Vec<Request> {
+        let request = |_| {
+            let payload = (0..payload).map(|_| random.u8(..)).collect();
+            let request = CallbackRequest { calls: CALLS, start: random.u32(..), payload };
+            Request { bytes: request.encode_to_vec(), counter: None }
+        };
+        (0..count).map(request).collect()
+    }
+
+    fn check(&self, request: &[u8], reply: &[u8]) -> Result<(), String> {
+        let Ok(expected) = callback(message(request)?, |ask| Ok::<_, std::convert::Infallible>(next(ask)));
+        let reply = message::<CallbackReply>(reply)?;
+        field("sum", &expected.sum, &reply.sum)
+    }
+
+    fn services(&self) -> Services {
+        services()
+    }
+
+    fn show(&self, reply: &[u8]) -> String {
+        shown::<CallbackReply>(reply)
+    }
+}
