@@ -41,6 +41,7 @@ docs: setup ## Builds the documentation, without warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $$($(SETUP) scope) --no-deps
 
 bench: setup ## Measures, and compares with the targets
+	$(CARGO) build --release --package polyhost-bench --bins
 	$(CARGO) run --release --package polyhost-bench -- run --suite targets
 
 clean: ## Removes what was built; what was set up stays in .dotnet and .venv

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use polyhost::{CallContext, Code, Module, Output};
 use polyhost_proto::bench::v1::{RepeatReply, RepeatRequest, Stage};
 use prost::Message;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::contenders::{self, Caller, Contender};
 use crate::targets::report::Unmeasured;
@@ -148,4 +149,22 @@ fn stages(module: &dyn Module, workload: &dyn Workload) {
     }
     let error = repeat("bench.v1.Bench/None", Stage::Encode).expect_err("there is no such method");
     assert_eq!(Code::NotFound, error.code(), "{what}: {error:?}");
+}
+
+#[test]
+fn a_process_that_dies_fails_the_call() {
+    let workload = workloads::named("sum").expect("there is one");
+    for contender in ["grpc-rust", "grpc-python", "child-rust", "child-python"] {
+        let Some(started) = ready(contender, &workload) else { continue };
+        let mut caller = started.caller().unwrap_or_else(|e| panic!("{contender}: {e:?}"));
+        let request = workload.requests(64, 1, &mut fastrand::Rng::with_seed(1)).remove(0);
+        let mut output = Output::new();
+        caller.call(&request.bytes, &mut output).expect("it lives");
+        for pid in started.pids() {
+            let pid = Pid::from_raw(pid.try_into().expect("a process")).expect("not 0");
+            kill_process(pid, Signal::KILL).expect("it lives");
+        }
+        let error = caller.call(&request.bytes, &mut output).expect_err("it is dead");
+        assert!(!error.to_string().is_empty(), "{contender}");
+    }
 }

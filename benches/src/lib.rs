@@ -16,6 +16,7 @@ mod contenders;
 mod http;
 mod matrix;
 mod measure;
+pub mod peer;
 mod report;
 pub mod result;
 mod run;

@@ -1,7 +1,10 @@
 //! Who is measured, as they live in a worker.
 
+mod child;
+mod grpc;
 mod injected;
 mod native;
+mod process;
 mod runtime;
 
 use std::sync::Arc;
@@ -115,6 +118,8 @@ impl Caller for FunctionCaller {
 pub(crate) fn all() -> Vec<Known> {
     let mut all = vec![native::known()];
     all.extend(runtime::known());
+    all.extend(grpc::known());
+    all.extend(child::known());
     all
 }
 
@@ -161,6 +166,12 @@ pub(crate) fn start(name: &str) -> std::result::Result<Box<dyn Contender>, Unmea
     if let Some(kind) = injected::Kind::named(name) {
         return Ok(Box::new(injected::Injected::new(kind)));
     }
+    if let Some(served) = grpc::named(name) {
+        return Ok(Box::new(served));
+    }
+    if let Some(children) = child::named(name) {
+        return Ok(Box::new(children));
+    }
     let known = runtime::known().into_iter().find(|known| known.name == name).and_then(|known| known.scheme);
     let scheme = match (known, name.split_once(':')) {
         (Some(scheme), _) => scheme,
@@ -177,7 +188,8 @@ mod tests {
     #[test]
     fn every_runtime_of_the_registry_is_a_contender() {
         let names: Vec<_> = all().into_iter().map(|it| it.name).collect();
-        assert_eq!(["native", "clib", "clr", "luajit", "cpython"], names.as_slice());
+        let processes = ["grpc-rust", "grpc-python", "child-rust", "child-python"];
+        assert_eq!([&["native", "clib", "clr", "luajit", "cpython"], &processes[..]].concat(), names);
         assert_eq!(polyhost::registry().schemes().count(), all().iter().filter(|it| it.scheme.is_some()).count());
     }
 
@@ -189,7 +201,7 @@ mod tests {
         };
         assert_eq!(Ok(vec!["clr".to_owned(), "cpython".to_owned()]), names(&["py", "clr"]));
         assert_eq!(Ok(vec!["native".to_owned()]), names(&["native"]));
-        assert_eq!(Ok(5), names(&[]).map(|it| it.len()));
+        assert_eq!(Ok(9), names(&[]).map(|it| it.len()));
         let error = names(&["clr", "jvm"]).expect_err("there is none");
         assert!(error.contains("no contender jvm; there are: native, clib, clr"), "{error}");
     }
