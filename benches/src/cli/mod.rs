@@ -3,6 +3,7 @@
 mod check;
 mod list;
 mod progress;
+mod report;
 mod run;
 mod signals;
 
@@ -27,6 +28,7 @@ Start with:
   polyhost-bench list
   polyhost-bench run --quick
   polyhost-bench run --label laptop --out results/
+  polyhost-bench report results/2026-11-21-laptop.json --out laptop.html
   polyhost-bench compare before.json after.json --fail-over 10%
   polyhost-bench run --module clr:path/My.dll --export pkg.Svc/Method --input request.json
 
@@ -59,6 +61,7 @@ struct Cli {
 enum Command {
     List(list::List),
     Run(Box<run::Run>),
+    Report(report::Report),
     SelfCheck(check::SelfCheck),
     /// Answers a harness: one contender in a process of its own
     #[command(hide = true)]
@@ -106,6 +109,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::List(arguments) => list::list(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::SelfCheck(arguments) => check::check(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Worker => {
             worker::serve()?;
             Ok(ExitCode::SUCCESS)

@@ -1,3 +1,12 @@
-//! Results for people.
+//! Results for people, and for programs of theirs.
 
+pub(crate) mod csv;
+pub(crate) mod html;
+pub(crate) mod markdown;
+mod plots;
+#[cfg(test)]
+pub(crate) mod sample;
+mod svg;
 pub(crate) mod terminal;
+pub(crate) mod units;
+pub(crate) mod view;

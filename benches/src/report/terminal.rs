@@ -2,36 +2,56 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
-use crate::result::schema::{Cell, Measured, Outcome, RunResult, Start, StartOutcome};
+use super::units;
+use super::view::{Point, Row, View};
+use crate::result::schema::{Cell, Outcome, RunResult};
 use crate::stats::Estimate;
 
-/// A whole result.
+/// A whole result, as wide as standard output.
 pub(crate) fn render(result: &RunResult) -> String {
+    within(result, width())
+}
+
+/// Columns of the terminal that standard output is; `None` where it is none.
+pub(crate) fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// A whole result. Where it is too narrow for all columns, those that matter least are left out.
+pub(crate) fn within(result: &RunResult, width: Option<usize>) -> String {
+    let view = View::new(result);
     let mut text = heading(result);
-    for point in points(result) {
-        let _ = write!(text, "\n{}\n{}\n", title(point[0]), of_point(&point));
+    for point in &view.points {
+        let _ = write!(text, "\n{}\n{}\n", plain(&point.title()), of_point(point, width));
+    }
+    if view.points.is_empty() {
+        text += "\nnothing was measured\n";
     }
     if !result.starts.is_empty() {
-        let _ = write!(text, "\nCold start, ms\n{}\n", starts(&result.starts));
+        let _ = write!(text, "\nCold start\n{}\n", starts(&view, width));
     }
-    for skipped in result.contenders.iter().filter_map(|it| it.skipped.as_ref().map(|why| (it, why))) {
-        let _ = write!(text, "\nskipped: {}: {}", skipped.0.name, skipped.1);
+    for contender in &result.contenders {
+        if let Some(reason) = &contender.skipped {
+            let _ = write!(text, "\nskipped: {}: {}", plain(&contender.name), plain(reason));
+        }
     }
     for warning in &result.warnings {
-        let _ = write!(text, "\nwarning: {warning}");
+        let _ = write!(text, "\nwarning: {}", plain(warning));
     }
     text.trim_end().to_owned() + "\n"
 }
 
 /// One cell in one line.
 pub(crate) fn line(cell: &Cell) -> String {
-    let (what, name) = (title(cell), &cell.contender);
+    let (payload, callers) = (units::bytes(cell.payload as u64), units::callers(cell.concurrency));
+    let what = format!("{}, {payload}, {callers}  {:<12}", plain(&cell.workload), plain(&cell.contender));
     match &cell.outcome {
-        Outcome::Measured(measured) => format!("{what}  {name:<12} {}", nanos_with_interval(measured.call)),
-        Outcome::Skipped(reason) => format!("{what}  {name:<12} skipped: {reason}"),
-        Outcome::Failed(reason) => format!("{what}  {name:<12} FAILED: {reason}"),
+        Outcome::Measured(measured) => format!("{what} {}", units::nanos_with_interval(measured.call)),
+        Outcome::Skipped(reason) => format!("{what} skipped: {}", plain(reason)),
+        Outcome::Failed(reason) => format!("{what} FAILED: {}", plain(reason)),
     }
 }
 
@@ -40,178 +60,174 @@ fn heading(result: &RunResult) -> String {
     let partial = if result.partial { "  PARTIAL: the run was interrupted" } else { "" };
     format!(
         "polyhost-bench, plan {}, {} ({:.0} s){partial}\n{} · {} processors · {} · Linux {} · {} · commit {}\n\
-         a reading of the clock costs {:.0} ns and shows {:.0} ns\n",
-        result.plan,
-        result.started,
+         a reading of the clock costs {} and shows {}; the loop around a call costs {}\n",
+        plain(&result.plan),
+        plain(&result.started),
         result.seconds,
-        e.cpu,
+        plain(&e.cpu),
         e.cores,
-        e.system,
-        e.kernel,
-        e.build,
-        e.commit,
-        e.clock,
-        e.clock_resolution
+        plain(&e.system),
+        plain(&e.kernel),
+        plain(&e.build),
+        plain(&e.commit),
+        units::nanos(e.clock),
+        units::nanos(e.clock_resolution),
+        units::nanos(e.own_cost)
     )
 }
 
-/// Cells of one point next to each other.
-fn points(result: &RunResult) -> Vec<Vec<&Cell>> {
-    let mut points: Vec<Vec<&Cell>> = Vec::new();
-    let key = |cell: &Cell| (cell.workload.clone(), cell.payload, cell.concurrency);
-    for cell in &result.cells {
-        match points.iter_mut().find(|point| key(point[0]) == key(cell)) {
-            Some(point) => point.push(cell),
-            None => points.push(vec![cell]),
-        }
-    }
-    points
+/// A column: its name, how soon it is left out (0: never), what is in it.
+type Column<'a> = (&'static str, u8, Box<dyn Fn(&Row<'a>) -> String + 'a>);
+
+fn columns<'a>() -> Vec<Column<'a>> {
+    vec![
+        ("", 0, Box::new(|row| plain(row.contender))),
+        ("a call", 0, Box::new(|row| units::nanos(row.measured.call.value))),
+        ("95 % interval", 2, Box::new(|row| units::nanos_interval(row.measured.call))),
+        ("of native", 1, Box::new(Row::against_native)),
+        ("of fastest", 4, Box::new(Row::against_fastest)),
+        ("calls/s", 5, Box::new(|row| units::count(row.measured.throughput.value))),
+        ("p50", 7, Box::new(|row| row.measured.service.as_ref().map_or_else(String::new, |it| units::nanos(it.p50)))),
+        ("p99", 3, Box::new(|row| row.measured.service.as_ref().map_or_else(String::new, |it| units::nanos(it.p99)))),
+        ("CPU", 6, Box::new(|row| row.measured.cpu.map_or_else(String::new, |it| units::nanos(it.value)))),
+        ("memory", 8, Box::new(|row| row.measured.memory.map_or_else(String::new, |it| units::bytes(it.after.pss)))),
+    ]
 }
 
-fn title(cell: &Cell) -> String {
-    let callers = if cell.concurrency == 1 { "1 caller".to_owned() } else { format!("{} callers", cell.concurrency) };
-    format!("{}, {}, {callers}", cell.workload, bytes(cell.payload as u64))
-}
-
-fn of_point(cells: &[&Cell]) -> String {
-    let mut table = table(&["", "a call", "95 % interval", "calls/s", "CPU", "p50", "p99", "max", "RSS", "PSS", ""]);
-    let measured: Vec<(&Cell, &Measured)> = cells
-        .iter()
-        .filter_map(|cell| if let Outcome::Measured(it) = &cell.outcome { Some((*cell, &**it)) } else { None })
-        .collect();
-    for (cell, it) in &measured {
-        let of = |pick: fn(&crate::result::schema::Latency) -> f64| {
-            it.service.as_ref().map(pick).map_or(String::new(), nanos)
-        };
-        let memory =
-            |pick: fn(crate::result::schema::Usage) -> u64| it.memory.map_or(String::new(), |it| bytes(pick(it.after)));
-        table.add_row(vec![
-            cell.contender.clone(),
-            nanos(it.call.value),
-            format!("{} to {}", nanos(it.call.low), nanos(it.call.high)),
-            count(it.throughput.value),
-            it.cpu.map_or(String::new(), |it| nanos(it.value)),
-            of(|it| it.p50),
-            of(|it| it.p99),
-            of(|it| it.max),
-            memory(|it| it.rss),
-            memory(|it| it.pss),
-            alike(cell, it, &measured),
-        ]);
+fn of_point(point: &Point<'_>, width: Option<usize>) -> String {
+    let mut lines = Vec::new();
+    if !point.rows.is_empty() {
+        let columns = columns();
+        let rows = point.rows.iter().map(|row| columns.iter().map(|(.., text)| text(row)).collect());
+        let kept: Vec<_> = columns.iter().map(|(name, leave, _)| (*name, *leave)).collect();
+        lines.push(fitted(&kept, rows.collect(), width));
     }
-    let mut text = if measured.is_empty() { String::new() } else { table.to_string() };
-    for (cell, it) in measured {
-        if let Some(open) = &it.response {
+    let notes = point.rows.iter().map(|row| (row, row.note())).filter(|(_, note)| !note.is_empty());
+    lines.extend(notes.map(|(row, note)| format!("{}: {}", plain(row.contender), plain(&note))));
+    for row in &point.rows {
+        if let Some(open) = &row.measured.response {
             let l = &open.latency;
-            let (p50, p99, p999, max) = (nanos(l.p50), nanos(l.p99), nanos(l.p999), nanos(l.max));
-            let _ = write!(
-                text,
-                "\n{} at {} calls/s (reached {}): p50 {p50}, p99 {p99}, p99.9 {p999}, max {max} from the intended send",
-                cell.contender,
-                count(open.rate),
-                count(open.reached)
-            );
+            lines.push(format!(
+                "{} at {} calls/s (reached {}): p50 {}, p99 {}, p99.9 {}, max {} from the intended send",
+                plain(row.contender),
+                units::count(open.rate),
+                units::count(open.reached),
+                units::nanos(l.p50),
+                units::nanos(l.p99),
+                units::nanos(l.p999),
+                units::nanos(l.max)
+            ));
         }
     }
-    for cell in cells.iter().filter(|cell| !matches!(cell.outcome, Outcome::Measured(_))) {
-        text += "\n";
-        text += &line(cell);
+    lines.extend(point.rest.iter().map(|rest| not_measured(*rest)));
+    lines.join("\n")
+}
+
+fn not_measured((name, what, reason): (&str, &str, &str)) -> String {
+    let what = if what == "failed" { "FAILED" } else { what };
+    format!("{} {what}: {}", plain(name), plain(reason))
+}
+
+fn starts(view: &View<'_>, width: Option<usize>) -> String {
+    let show = |it: Estimate| format!("{} [{}]", units::millis(it.value), units::nanos_interval(it.scaled(1e6)));
+    let rows: Vec<Vec<String>> = view
+        .starts()
+        .into_iter()
+        .map(|(name, it)| {
+            let times = [it.runtime, it.load, it.first, it.hundredth].map(show);
+            [plain(name)].into_iter().chain(times).chain([it.processes.to_string()]).collect()
+        })
+        .collect();
+    let columns = [("", 0), ("runtime", 0), ("load", 1), ("first call", 2), ("100th call", 3), ("processes", 4)];
+    let mut lines = if rows.is_empty() { Vec::new() } else { vec![fitted(&columns, rows, width)] };
+    lines.extend(view.other_starts().into_iter().map(not_measured));
+    lines.join("\n")
+}
+
+/// A table that is no wider than `width`, if leaving out columns helps; empty columns are left out anyway.
+pub(crate) fn fitted(columns: &[(&'static str, u8)], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
+    let filled = |i: &usize| *i == 0 || rows.iter().any(|row| !row[*i].is_empty());
+    let mut kept: Vec<usize> = (0..columns.len()).filter(filled).collect();
+    loop {
+        let text = table(columns, &rows, &kept);
+        let wide = text.lines().map(columns_of).max().unwrap_or(0);
+        let least = kept.iter().enumerate().filter(|(_, column)| columns[**column].1 > 0);
+        let least = least.max_by_key(|(_, column)| columns[**column].1).map(|(place, _)| place);
+        match (width, least) {
+            (Some(width), Some(place)) if wide > width => kept.remove(place),
+            _ => return text,
+        };
     }
-    text.trim_start().to_owned()
 }
 
-/// Who can't be told apart from this one.
-fn alike(cell: &Cell, measured: &Measured, all: &[(&Cell, &Measured)]) -> String {
-    let others = all.iter().filter(|(other, _)| other.contender != cell.contender);
-    let others = others.filter(|(_, it)| it.call.indistinguishable(measured.call));
-    let names: Vec<_> = others.map(|(other, _)| other.contender.as_str()).collect();
-    if names.is_empty() { String::new() } else { format!("indistinguishable from {}", names.join(", ")) }
-}
-
-fn starts(starts: &[Start]) -> String {
-    let mut table = table(&["", "runtime", "load", "first call", "100th call", "processes"]);
-    let show = |it: Estimate| format!("{} [{}, {}]", digits(it.value), digits(it.low), digits(it.high));
-    let mut rest = String::new();
-    for start in starts {
-        match &start.outcome {
-            StartOutcome::Measured(it) => {
-                table.add_row(vec![
-                    start.contender.clone(),
-                    show(it.runtime),
-                    show(it.load),
-                    show(it.first),
-                    show(it.hundredth),
-                    it.processes.to_string(),
-                ]);
-            }
-            StartOutcome::Skipped(reason) => rest += &format!("\n{} skipped: {reason}", start.contender),
-            StartOutcome::Failed(reason) => rest += &format!("\n{} FAILED: {reason}", start.contender),
-        }
-    }
-    table.to_string() + &rest
-}
-
-fn table(columns: &[&str]) -> Table {
+fn table(columns: &[(&'static str, u8)], rows: &[Vec<String>], kept: &[usize]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.to_vec());
+    let style = presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'));
+    table.load_style(style).set_header(kept.iter().map(|i| columns[*i].0).collect::<Vec<_>>());
+    for row in rows {
+        table.add_row(kept.iter().map(|i| row[*i].as_str()).collect::<Vec<_>>());
+    }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table
+    table.to_string()
 }
 
-/// A time with its interval.
-pub(crate) fn nanos_with_interval(it: Estimate) -> String {
-    format!("{} [{}, {}]", nanos(it.value), nanos(it.low), nanos(it.high))
+/// How wide a line is on a terminal, about.
+fn columns_of(line: &str) -> usize {
+    line.chars()
+        .map(|c| if matches!(c as u32, 0x1100..=0x115f | 0x2e80..=0xffdc | 0x1f300..=0x3ffff) { 2 } else { 1 })
+        .sum()
 }
 
-/// A time, in the unit that fits.
-pub(crate) fn nanos(nanos: f64) -> String {
-    match nanos {
-        n if n < 1e3 => format!("{} ns", digits(n)),
-        n if n < 1e6 => format!("{} µs", digits(n / 1e3)),
-        n if n < 1e9 => format!("{} ms", digits(n / 1e6)),
-        n => format!("{} s", digits(n / 1e9)),
-    }
-}
-
-/// Bytes, in the unit that fits.
-pub(crate) fn bytes(bytes: u64) -> String {
-    let b = bytes as f64;
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KiB", digits(b / 1024.0)),
-        _ => format!("{} MiB", digits(b / 1_048_576.0)),
-    }
-}
-
-fn count(count: f64) -> String {
-    match count {
-        n if n < 1e3 => digits(n),
-        n if n < 1e6 => format!("{} k", digits(n / 1e3)),
-        n => format!("{} M", digits(n / 1e6)),
-    }
-}
-
-/// Three significant digits, without an exponent.
-pub(crate) fn digits(value: f64) -> String {
-    match value.abs() {
-        a if a >= 99.95 || (value.fract() == 0.0 && a < 1e6) => format!("{value:.0}"),
-        a if a >= 9.995 => format!("{value:.1}"),
-        a if a >= 0.9995 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
+/// Without what a terminal would obey; in one line.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::sample;
 
     #[test]
-    fn numbers_have_three_digits_and_the_unit_that_fits() {
-        assert_eq!(["6.83 ns", "41.2 ns", "1.50 µs", "123 ms", "2 s"], [6.83, 41.2, 1500.0, 123.4e6, 2e9].map(nanos));
-        assert_eq!(["0 B", "1023 B", "1 KiB", "1.50 MiB"], [0, 1023, 1024, 1_572_864].map(bytes));
-        assert_eq!(["12", "1.20 k", "3.40 M"], [12.0, 1200.0, 3.4e6].map(count));
-        assert_eq!(["0.123", "100", "10.0"], [0.123, 99.99, 9.999].map(digits));
+    fn all_outcomes_are_told() {
+        let text = within(&sample::standard(), None);
+        for expected in [
+            "echo, 1 KiB, 2 callers",
+            "of native",
+            "baseline",
+            "indistinguishable from native",
+            "clib skipped: no Markdown library for C",
+            "child-python FAILED: ended by signal 11",
+            "luajit: had not settled",
+            "grpc-rust FAILED: no answer after 30 s",
+            "skipped: nginx: no nginx",
+            "warning: other programs",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(within(&sample::none(), None).contains("nothing was measured"));
+        assert!(within(&sample::one(), None).contains("PARTIAL"));
+        assert!(within(&sample::open_loop(), None).contains("native at 2 k calls/s"), "{text}");
+    }
+
+    #[test]
+    fn tables_fit_narrow_terminals() {
+        for width in [40, 60, 80, 100, 200] {
+            let text = within(&sample::standard(), Some(width));
+            // Tables only: reasons and notes are for the terminal to break.
+            let rows = text.lines().filter(|line| line.starts_with([' ', '─', '═']));
+            for line in rows {
+                assert!(columns_of(line) <= width, "{width}: {line}");
+            }
+            assert!(text.contains("a call") && (text.contains("memory") == (width == 200)), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn names_and_reasons_cannot_command_a_terminal() {
+        assert_eq!("a [31mb  c", plain("a\x1b[31mb\r\nc"));
+        assert!(within(&sample::strange(), Some(80)).chars().all(|c| c == '\n' || !c.is_control()));
     }
 }

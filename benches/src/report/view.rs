@@ -1,0 +1,198 @@
+//! A result as it is looked at: the contenders of one point of the matrix next to each other.
+
+use crate::result::schema::{Cell, Measured, Outcome, RunResult, StartOutcome, StartTimes};
+use crate::stats::Estimate;
+use crate::stats::compare::ratio_by_round;
+
+use super::units;
+
+/// The contender that the others are compared with.
+pub(crate) const BASELINE: &str = "native";
+
+/// A result, ordered for readers.
+pub(crate) struct View<'a> {
+    pub(crate) result: &'a RunResult,
+    pub(crate) points: Vec<Point<'a>>,
+    /// All names in the order of rows. A name's place gives its colour in all plots.
+    names: Vec<&'a str>,
+}
+
+/// One place of the matrix.
+pub(crate) struct Point<'a> {
+    pub(crate) workload: &'a str,
+    pub(crate) payload: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) rows: Vec<Row<'a>>,
+    /// In the order of rows, those that were not measured: name, what came of it, reason.
+    pub(crate) rest: Vec<(&'a str, &'static str, &'a str)>,
+}
+
+/// A contender that was measured.
+pub(crate) struct Row<'a> {
+    pub(crate) contender: &'a str,
+    pub(crate) measured: &'a Measured,
+    /// How many times the baseline's time it takes; none for the baseline itself, and where there is no baseline.
+    pub(crate) to_native: Option<Estimate>,
+    /// How many times the fastest one's time it takes; none for the fastest.
+    pub(crate) to_fastest: Option<Estimate>,
+    /// Whose intervals overlap with its own.
+    pub(crate) alike: Vec<&'a str>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(result: &'a RunResult) -> View<'a> {
+        let mut names: Vec<&str> = result.contenders.iter().map(|it| it.name.as_str()).collect();
+        let others = result.cells.iter().map(|it| it.contender.as_str());
+        for name in others.chain(result.starts.iter().map(|it| it.contender.as_str())) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let mut points: Vec<Vec<&Cell>> = Vec::new();
+        let key = |cell: &Cell| (cell.workload.clone(), cell.payload, cell.concurrency);
+        for cell in &result.cells {
+            match points.iter_mut().find(|point| key(point[0]) == key(cell)) {
+                Some(point) => point.push(cell),
+                None => points.push(vec![cell]),
+            }
+        }
+        let place = |cell: &&Cell| names.iter().position(|name| *name == cell.contender);
+        let points = points.into_iter().map(|mut cells| {
+            cells.sort_by_key(place);
+            Point::new(&cells)
+        });
+        View { result, points: points.collect(), names }
+    }
+
+    /// The contender's number, which gives its colour and mark.
+    pub(crate) fn number(&self, contender: &str) -> usize {
+        self.names.iter().position(|name| *name == contender).unwrap_or(0)
+    }
+
+    /// The workloads, each once, in their order.
+    pub(crate) fn workloads(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = Vec::new();
+        for point in &self.points {
+            if !names.contains(&point.workload) {
+                names.push(point.workload);
+            }
+        }
+        names
+    }
+
+    /// The point that stands for a workload: 1 KiB and one caller, or the nearest to it that was measured.
+    pub(crate) fn of_workload(&self, workload: &str) -> Option<&Point<'a>> {
+        let points = self.points.iter().filter(|point| point.workload == workload && !point.rows.is_empty());
+        points.min_by_key(|point| (point.concurrency, point.payload.abs_diff(1 << 10)))
+    }
+
+    /// The point that stands for the whole run: that of `echo`, or of the first workload that was measured.
+    pub(crate) fn headline(&self) -> Option<&Point<'a>> {
+        self.of_workload("echo").or_else(|| self.workloads().into_iter().find_map(|name| self.of_workload(name)))
+    }
+
+    /// Starts that were measured, in the order of rows.
+    pub(crate) fn starts(&self) -> Vec<(&'a str, &'a StartTimes)> {
+        let mut starts: Vec<_> = self
+            .result
+            .starts
+            .iter()
+            .filter_map(|start| match &start.outcome {
+                StartOutcome::Measured(times) => Some((start.contender.as_str(), times)),
+                StartOutcome::Skipped(_) | StartOutcome::Failed(_) => None,
+            })
+            .collect();
+        starts.sort_by_key(|(name, _)| self.number(name));
+        starts
+    }
+
+    /// Starts that were not measured: name, what came of it, reason.
+    pub(crate) fn other_starts(&self) -> Vec<(&'a str, &'static str, &'a str)> {
+        self.result
+            .starts
+            .iter()
+            .filter_map(|start| match &start.outcome {
+                StartOutcome::Measured(_) => None,
+                StartOutcome::Skipped(reason) => Some((start.contender.as_str(), "skipped", reason.as_str())),
+                StartOutcome::Failed(reason) => Some((start.contender.as_str(), "failed", reason.as_str())),
+            })
+            .collect()
+    }
+}
+
+impl<'a> Point<'a> {
+    fn new(cells: &[&'a Cell]) -> Point<'a> {
+        let first = cells[0];
+        let mut rows: Vec<(&str, &Measured)> = Vec::new();
+        let mut rest = Vec::new();
+        for cell in cells {
+            match &cell.outcome {
+                Outcome::Measured(measured) => rows.push((&cell.contender, measured)),
+                Outcome::Skipped(reason) => rest.push((cell.contender.as_str(), "skipped", reason.as_str())),
+                Outcome::Failed(reason) => rest.push((cell.contender.as_str(), "failed", reason.as_str())),
+            }
+        }
+        let native = rows.iter().find(|(name, _)| *name == BASELINE).copied();
+        let fastest = rows.iter().min_by(|a, b| a.1.call.value.total_cmp(&b.1.call.value)).copied();
+        let compared = |row: (&str, &Measured), with: Option<(&str, &Measured)>| {
+            with.filter(|with| with.0 != row.0).map(|with| ratio(row.1, with.1))
+        };
+        let of = |row: (&'a str, &'a Measured)| Row {
+            contender: row.0,
+            measured: row.1,
+            to_native: compared(row, native),
+            to_fastest: compared(row, fastest),
+            alike: rows
+                .iter()
+                .filter(|it| it.0 != row.0 && it.1.call.indistinguishable(row.1.call))
+                .map(|it| it.0)
+                .collect(),
+        };
+        let rows = rows.iter().map(|row| of(*row)).collect();
+        let Cell { workload, payload, concurrency, .. } = first;
+        Point { workload, payload: *payload, concurrency: *concurrency, rows, rest }
+    }
+
+    /// Such as `echo, 1 KiB, 2 callers`.
+    pub(crate) fn title(&self) -> String {
+        let (payload, callers) = (units::bytes(self.payload as u64), units::callers(self.concurrency));
+        format!("{}, {payload}, {callers}", self.workload)
+    }
+}
+
+impl Row<'_> {
+    /// `fastest`, or how many times the fastest one's time.
+    pub(crate) fn against_fastest(&self) -> String {
+        self.to_fastest.map_or_else(|| "fastest".to_owned(), |it| units::times(it.value))
+    }
+
+    /// `baseline` for itself, or how many times its time; empty where it was not measured.
+    pub(crate) fn against_native(&self) -> String {
+        match self.to_native {
+            Some(ratio) => units::times(ratio.value),
+            None if self.contender == BASELINE => "baseline".to_owned(),
+            None => String::new(),
+        }
+    }
+
+    /// What to know of the row, in words.
+    pub(crate) fn note(&self) -> String {
+        let mut notes = Vec::new();
+        if !self.alike.is_empty() {
+            notes.push(format!("indistinguishable from {}", self.alike.join(", ")));
+        }
+        if !self.measured.steady.reached {
+            notes.push("had not settled".to_owned());
+        }
+        notes.join("; ")
+    }
+}
+
+/// How many times the time of `other`. Rounds of one number ran next to each other, so they are compared in pairs.
+fn ratio(one: &Measured, other: &Measured) -> Estimate {
+    if one.rounds.is_empty() || one.rounds.len() != other.rounds.len() {
+        let low = one.call.low / other.call.high;
+        return Estimate { value: one.call.value / other.call.value, low, high: one.call.high / other.call.low };
+    }
+    ratio_by_round(&one.rounds, &other.rounds, &mut fastrand::Rng::with_seed(1))
+}
