@@ -12,6 +12,7 @@
 mod agreement;
 pub mod alloc;
 pub mod cli;
+mod compare;
 mod contenders;
 mod http;
 mod matrix;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod compare;
 mod list;
 mod progress;
 mod report;
@@ -61,6 +62,7 @@ struct Cli {
 enum Command {
     List(list::List),
     Run(Box<run::Run>),
+    Compare(compare::Compare),
     Report(report::Report),
     SelfCheck(check::SelfCheck),
     /// Answers a harness: one contender in a process of its own
@@ -109,6 +111,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::List(arguments) => list::list(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::SelfCheck(arguments) => check::check(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Worker => {
             worker::serve()?;

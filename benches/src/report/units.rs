@@ -59,6 +59,20 @@ pub(crate) fn times(ratio: f64) -> String {
     if ratio.abs() >= 9999.5 { format!("{}×", count(ratio)) } else { format!("{}×", digits(ratio)) }
 }
 
+/// How much more or less, in percent.
+pub(crate) fn change(ratio: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    match percent.abs() {
+        p if p >= 1000.0 => times(ratio),
+        p if p < 0.05 => "±0 %".to_owned(),
+        p => format!(
+            "{}{} %",
+            if percent < 0.0 { '−' } else { '+' },
+            if p < 10.0 { format!("{p:.1}") } else { format!("{p:.0}") }
+        ),
+    }
+}
+
 /// Numbers at an axis: without the zeros that only show how exact a measured number is.
 pub(crate) fn round(text: &str) -> String {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -101,6 +115,11 @@ mod tests {
     #[test]
     fn axes_have_round_numbers() {
         assert_eq!(["0.5×", "1.5 µs", "100 ns", "20"], ["0.500×", "1.50 µs", "100 ns", "20"].map(round));
+    }
+
+    #[test]
+    fn changes_have_a_sign() {
+        assert_eq!(["+5.0 %", "−12 %", "±0 %", "20×"], [1.05, 0.88, 1.0, 20.0].map(change));
     }
 
     #[test]
