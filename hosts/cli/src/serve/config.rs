@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use polyhost::http::Address;
 use polyhost::http::limits::{DataRate, Limits};
 use polyhost::{Error, ErrorKind};
 use serde::Deserialize;
@@ -40,13 +41,13 @@ pub(crate) struct App {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
-    pub(crate) listen: Vec<String>,
+    pub(crate) listen: Vec<AddressText>,
     pub(crate) threads: Option<NonZeroUsize>,
     #[serde(with = "humantime_option")]
     pub(crate) grace: Option<Duration>,
     pub(crate) max_connections: Option<NonZeroUsize>,
     /// Paths that are asked for before the server listens.
-    pub(crate) warm_up: Vec<String>,
+    pub(crate) warm_up: Vec<RequestPath>,
 }
 
 /// Kestrel's limits by their names; they go before what the application has set.
@@ -69,7 +70,7 @@ pub(crate) struct LimitsConfig {
 
 /// How slowly bytes may flow.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { bytes_per_second = 240, grace_period = \"5s\" }")]
 pub(crate) struct Rate {
     /// 0: as slowly as they like.
     bytes_per_second: u32,
@@ -80,7 +81,7 @@ pub(crate) struct Rate {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Dispatch {
-    pub(crate) inline: Vec<String>,
+    pub(crate) inline: Vec<RequestPath>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -92,13 +93,49 @@ pub(crate) struct Log {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Admin {
-    pub(crate) listen: Option<String>,
+    pub(crate) listen: Option<AddressText>,
     /// Requests that hold an I/O thread longer are told of.
     #[serde(with = "humantime_option")]
     pub(crate) slow_inline: Option<Duration>,
     /// So are those without a response after this long elsewhere.
     #[serde(with = "humantime_option")]
     pub(crate) slow_request: Option<Duration>,
+}
+
+/// Where to listen, as it was written; it is an address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct AddressText(pub(crate) String);
+
+impl TryFrom<String> for AddressText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse::<Address>().map_err(|e| e.to_string())?;
+        Ok(AddressText(text))
+    }
+}
+
+/// The path of a request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct RequestPath(pub(crate) String);
+
+impl TryFrom<String> for RequestPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.starts_with('/') {
+            Ok(RequestPath(text))
+        } else {
+            Err(format!("{text:?} is no path; it begins with a slash"))
+        }
+    }
+}
+
+/// A time as people write it: `30s`, `1m 30s`.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write 30s, 1m or 250ms"))
 }
 
 impl Config {
@@ -162,15 +199,27 @@ impl Rate {
 
 /// Durations as people write them: `30s`, `1m 30s`.
 mod humantime_option {
+    use std::fmt;
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, de};
+    use serde::{Deserializer, de};
+
+    struct Text;
+
+    impl de::Visitor<'_> for Text {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time such as \"30s\", \"1m\" or \"250ms\"")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+            super::time(text).map_err(E::custom)
+        }
+    }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let text = String::deserialize(from)?;
-        humantime::parse_duration(&text)
-            .map(Some)
-            .map_err(|e| de::Error::custom(format!("{e}; write 30s, 1m or 250ms")))
+        from.deserialize_str(Text).map(Some)
     }
 }
 
@@ -278,5 +327,21 @@ mod tests {
     fn names_the_time_that_is_none() {
         let error = parse("[server]\ngrace = \"soon\"\n").expect_err("no time");
         assert!(error.contains("line 2") && error.contains("write 30s"), "{error}");
+        let error = parse("[server]\ngrace = 30\n").expect_err("no unit");
+        assert!(error.contains("line 2") && error.contains("such as \"30s\""), "{error}");
+    }
+
+    #[test]
+    fn names_the_line_of_what_is_no_address_or_path() {
+        for (text, parts) in [
+            ("[server]\nlisten = [\"[::1]:80\", \"8080\"]", ["line 2", "\"8080\" is no address"]),
+            ("[admin]\nlisten = \"9090\"", ["line 2", "\"9090\" is no address"]),
+            ("[server]\nwarm_up = [\"health\"]", ["line 2", "\"health\" is no path; it begins with a slash"]),
+            ("[dispatch]\ninline = [\"health\"]", ["line 2", "\"health\" is no path; it begins with a slash"]),
+            ("[limits]\nmin_response_data_rate = 0", ["line 2", "{ bytes_per_second = 240"]),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::screen::{self, Paint};
 use access::AccessLog;
-use config::Config;
+use config::{AddressText, Config, RequestPath};
 use operations::Operations;
 use polyhost::http::Observer;
 
@@ -44,16 +44,16 @@ pub(crate) struct Serve {
     app: Option<PathBuf>,
     /// Listens here: 127.0.0.1:8080, [::1]:80, http://*:5000, unix:/run/app.sock, or systemd: for inherited sockets; may
     /// be repeated. Goes before the file and what the application says itself.
-    #[arg(long, short, value_name = "ADDRESS")]
-    listen: Vec<String>,
+    #[arg(long, short, value_name = "ADDRESS", value_parser = address)]
+    listen: Vec<AddressText>,
     /// Reads this file. By default polyhost.toml in this folder, if it is there.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Runs requests for this path on the thread that read them; `/api/*` takes what lies below. May be repeated.
     ///
     /// For endpoints that answer within microseconds: others wait meanwhile.
-    #[arg(long, value_name = "PATH", help_heading = "Dispatch")]
-    inline: Vec<String>,
+    #[arg(long, value_name = "PATH", help_heading = "Dispatch", value_parser = request_path)]
+    inline: Vec<RequestPath>,
     /// Threads for connections. As many as there are processors by default, and one more where requests run inline.
     #[arg(long, value_name = "N", help_heading = "Dispatch")]
     threads: Option<NonZeroUsize>,
@@ -61,10 +61,10 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     access_log: Option<AccessLog>,
     /// Serves health and metrics here, apart from the application.
-    #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
-    admin: Option<String>,
+    #[arg(long, value_name = "ADDRESS", help_heading = "Output", value_parser = address)]
+    admin: Option<AddressText>,
     /// How long requests may take to finish after SIGTERM or SIGINT; 30s by default. A second signal ends at once.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = config::time)]
     grace: Option<Duration>,
     /// What the application's Main gets.
     #[arg(last = true, value_name = "ARGS")]
@@ -123,30 +123,35 @@ struct Options {
 impl Options {
     fn of(arguments: &Serve, file: Config) -> Result<Options, Failure> {
         let path = arguments.app.clone().or(file.app.path);
-        let path = path.ok_or_else(|| Failure::Usage("no application: name its .dll or folder".to_owned()))?;
+        let path = path.ok_or_else(|| {
+            Failure::Usage(
+                "no application: name its .dll or folder, here or as `path` of [app] in polyhost.toml".to_owned(),
+            )
+        })?;
         let mut app = AspNetConfig::new(enter(path)?);
         app.own_signals = true;
         app.arguments = if arguments.arguments.is_empty() { file.app.args } else { arguments.arguments.clone() };
         app.environment = file.app.environment.into_iter().collect();
-        app.inline.paths = if arguments.inline.is_empty() { file.dispatch.inline } else { arguments.inline.clone() };
+        let inline = if arguments.inline.is_empty() { file.dispatch.inline } else { arguments.inline.clone() };
+        app.inline.paths = inline.into_iter().map(|path| path.0).collect();
         if let Some(timeout) = file.app.start_timeout {
             app.start_timeout = timeout;
         }
-        // Told before .NET starts, not after.
-        let listen = arguments.listen.iter().chain(&file.server.listen).map(|text| address(text));
-        let listen = listen.collect::<Result<Vec<Address>, Failure>>()?;
-        let admin = arguments.admin.as_ref().or(file.admin.listen.as_ref()).map(|text| address(text)).transpose()?;
+        let listen: (Vec<String>, Vec<String>) = (texts(&arguments.listen), texts(&file.server.listen));
+        let admin = arguments.admin.as_ref().or(file.admin.listen.as_ref()).map(|text| &text.0);
+        let addresses = listen.0.iter().chain(&listen.1).chain(admin).filter_map(|text| text.parse().ok());
         // Before there are threads that read the environment.
-        if listen.iter().chain(&admin).any(|address| matches!(address, Address::Inherited(_))) {
+        if addresses.into_iter().any(|address| matches!(address, Address::Inherited(_))) {
             polyhost::http::listen::keep_inherited();
         }
+        let admin = admin.and_then(|text| text.parse().ok());
         Ok(Options {
             app,
-            listen: (arguments.listen.clone(), file.server.listen),
+            listen,
             limits: file.limits,
             threads: arguments.threads.or(file.server.threads).map(NonZeroUsize::get),
             max_connections: file.server.max_connections.map(NonZeroUsize::get),
-            warm_up: file.server.warm_up,
+            warm_up: file.server.warm_up.into_iter().map(|path| path.0).collect(),
             grace: arguments.grace.or(file.server.grace).unwrap_or(GRACE),
             access: arguments.access_log.or(file.log.access),
             admin,
@@ -167,8 +172,16 @@ fn enter(path: PathBuf) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-fn address(text: &str) -> Result<Address, Failure> {
-    text.parse().map_err(|e| Failure::Failed(Error::new(ErrorKind::Config, format!("{text}: {e}"))))
+fn address(text: &str) -> Result<AddressText, String> {
+    text.to_owned().try_into()
+}
+
+fn request_path(text: &str) -> Result<RequestPath, String> {
+    text.to_owned().try_into()
+}
+
+fn texts(addresses: &[AddressText]) -> Vec<String> {
+    addresses.iter().map(|text| text.0.clone()).collect()
 }
 
 /// A server that runs, and its application.
@@ -354,7 +367,7 @@ fn serve(
     }
     let mut asked: Vec<Address> = Vec::new();
     for text in &plan.addresses {
-        asked.push(text.parse().map_err(|e| format!("{text}: {e}"))?);
+        asked.push(text.parse::<Address>().map_err(|e| e.to_string())?);
     }
     for address in &asked {
         builder = builder.listen(address.clone());
@@ -384,7 +397,8 @@ async fn finish(app: AspNetApp, server: Server, grace: Duration) -> Result<ExitC
     let stopping = tokio::task::spawn_blocking(move || stopping.stop(left));
     let (Stopped { cut }, ended) = tokio::join!(server.stop(grace), stopping);
     if cut > 0 {
-        screen::note(&format!("polyhost: {cut} connections were cut: their {grace:?} to finish were over"));
+        let connections = if cut == 1 { "1 connection was".to_owned() } else { format!("{cut} connections were") };
+        screen::note(&format!("polyhost: {connections} cut: the {grace:?} to finish were over"));
     }
     if !ended.unwrap_or(false) {
         screen::note("polyhost: the application's Main is still running; it is left");

@@ -117,7 +117,7 @@ fn requests_that_do_not_finish_are_cut() {
     let _ = stream.read_to_end(&mut rest);
     assert!(!rest.ends_with(b"0\r\n\r\n"));
     let (status, said) = running.end();
-    assert!(status.code() == Some(0) && said.contains("1 connections were cut"), "{status}:\n{said}");
+    assert!(status.code() == Some(0) && said.contains("1 connection was cut"), "{status}:\n{said}");
 }
 
 #[test]

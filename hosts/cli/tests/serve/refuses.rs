@@ -159,9 +159,9 @@ fn mistakes_in_the_file_and_on_the_command_line() {
     let file = folder.path().join("polyhost.toml");
     for (text, parts) in [
         ("[server]\nlsten = []\n", &["polyhost.toml:2:1: ", "lsten", "listen"][..]),
-        ("[server]\nlisten = [\"127.0.0.1:99999\"]\n", &["127.0.0.1:99999"]),
+        ("[server]\nlisten = [\"127.0.0.1:99999\"]\n", &["polyhost.toml:2:", "\"127.0.0.1:99999\" is no address"]),
         ("[server\n", &["polyhost.toml:1:"]),
-        ("[server]\nwarm_up = [\"health\"]\n", &["warm_up", "\"health\"", "begins with a slash"]),
+        ("[server]\nwarm_up = [\"health\"]\n", &["polyhost.toml:2:", "\"health\"", "begins with a slash"]),
         ("[server]\nthreads = 0\n", &["polyhost.toml:2:", "0"]),
         ("[limits]\nkeep_alive_timeout = \"0s\"\n", &["polyhost.toml:2:", "above 0"]),
     ] {
@@ -171,10 +171,21 @@ fn mistakes_in_the_file_and_on_the_command_line() {
         refuses(command, 1, parts);
     }
     refuses(serve(&app, &["--config", "/nowhere.toml"]), 1, &["/nowhere.toml", "No such file"]);
-    refuses(serve(&app, &["--listen", "nonsense"]), 1, &["nonsense"]);
     refuses(serve(&app, &["--listen", "unix:/nowhere/app.sock"]), 1, &["/nowhere/app.sock"]);
-    refuses(serve(&app, &["--listen", "https://127.0.0.1:1"]), 1, &["TLS is not served"]);
     refuses(serve(&app, &["--listen", "systemd:"]), 1, &["LISTEN_FDS"]);
-    let output = serve(&app, &["--threads", "0"]).output().expect("it starts");
-    assert_eq!(Some(2), output.status.code(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (arguments, parts) in [
+        (["--threads", "0"], ["--threads", "0"]),
+        (["--listen", "nonsense"], ["--listen", "\"nonsense\" is no address"]),
+        (["--listen", "https://127.0.0.1:1"], ["--listen", "TLS is not served"]),
+        (["--admin", "9090"], ["--admin", "\"9090\" is no address"]),
+        (["--inline", "health"], ["--inline", "begins with a slash"]),
+        (["--grace", "soon"], ["--grace", "write 30s"]),
+    ] {
+        let output = serve(&app, &arguments).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && parts.iter().all(|part| said.contains(part)),
+            "{arguments:?}:\n{said}"
+        );
+    }
 }
