@@ -46,6 +46,10 @@ fn what_is_not_there_or_no_application() {
         1,
         &["Library.dll", "is a library or was not published", "Library.runtimeconfig.json"],
     );
+    let partial = copy(&app);
+    fs::copy(env!("CARGO_BIN_EXE_polyhost"), partial.path().join("Takeover")).expect("copied");
+    fs::remove_file(partial.path().join("Takeover.runtimeconfig.json")).expect("removed");
+    refuses(serve(partial.path(), &[]), 1, &["Takeover.dll", "no Takeover.runtimeconfig.json"]);
     let two = copy(&app);
     fs::write(two.path().join("Other.runtimeconfig.json"), "{}").expect("written");
     refuses(serve(two.path(), &[]), 1, &["2 applications in", "Other, Takeover", "name the .dll"]);

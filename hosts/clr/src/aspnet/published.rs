@@ -141,7 +141,9 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
             // Single-file, or compiled ahead of time: what it is, is told by name.
             let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
             if let Some(program) = files.filter(|path| path.is_file()).find(|path| image::is_program(path)) {
-                return Ok(program);
+                // With an assembly beside it, the file that is not there is the cause.
+                let assembly = PathBuf::from(format!("{}.dll", program.display()));
+                return Ok(if assembly.is_file() { assembly } else { program });
             }
             let message = format!(
                 "no application in {}: nothing there ends in .{CONFIG}; name the folder that `dotnet publish` wrote",
