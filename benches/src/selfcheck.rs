@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::contenders::STALL;
 use crate::matrix::{Pace, Plan, Point};
-use crate::report::terminal::{nanos, nanos_with_interval};
+use crate::report::units::{nanos, nanos_with_interval};
 use crate::result::schema::{Measured, Outcome, RunResult};
 use crate::run::{Entrant, Injected, Progress, Setup, run_injected};
 use crate::stats::Estimate;

@@ -166,7 +166,7 @@ fn enter(path: PathBuf) -> Result<PathBuf, Failure> {
     if !path.is_dir() {
         return Ok(path);
     }
-    let failed = |e| Failure::io(&path.display().to_string(), e);
+    let failed = |e| Failure::io(path.display(), e);
     let folder = path.canonicalize().map_err(failed)?;
     std::env::set_current_dir(&folder).map_err(failed)?;
     Ok(folder)
