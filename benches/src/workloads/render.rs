@@ -2,7 +2,7 @@
 //!
 //! The libraries differ in detail, and the one for Lua knows the Markdown of 2004. So the texts keep to what all of them
 //! understand alike (headings, paragraphs, emphasis, code, links, flat lists, quotes, rules), and what is compared is the
-//! elements in their order with the text in them: attributes but `href` and white space between blocks do not count.
+//! elements in their order, with their attributes and the text in them: white space between blocks does not count.
 
 use std::fmt::Write;
 use std::sync::Arc;
