@@ -6,6 +6,7 @@ pub(crate) mod cpu;
 pub(crate) mod histogram;
 pub(crate) mod memory;
 pub(crate) mod open;
+pub(crate) mod stages;
 
 use std::time::Instant;
 

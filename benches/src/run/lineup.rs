@@ -8,6 +8,7 @@ use crate::matrix::{Pace, Point};
 use crate::result::schema::{Outcome, Steady, Usage};
 use crate::worker::client::{Gone, Worker};
 use crate::worker::protocol::{Answer, Ask};
+use crate::workloads::custom::Custom;
 
 /// A worker for each contender that has what it needs.
 pub(super) struct Lineup {
@@ -115,6 +116,10 @@ impl Lineup {
         }
         for (place, tally) in self.places.iter_mut().zip(tallies) {
             tally.after = place.usage()?;
+            // With one caller: others would take their time from each other.
+            if point.concurrency == 1 && point.workload != Custom::NAME {
+                tally.stages = place.stages(point.payload)?;
+            }
         }
         Ok(())
     }
@@ -187,6 +192,13 @@ impl Place {
     fn usage(&mut self) -> Result<Option<Usage>, Interrupted> {
         match self.ask(&Ask::Memory, SOON)? {
             Some(Answer::Memory { usage }) => Ok(usage),
+            _ => Ok(None),
+        }
+    }
+
+    fn stages(&mut self, payload: usize) -> Result<Option<(f64, f64, f64)>, Interrupted> {
+        match self.ask(&Ask::Stages { payload }, SOON)? {
+            Some(Answer::Stages(stages)) => Ok(stages),
             _ => Ok(None),
         }
     }

@@ -1,7 +1,7 @@
 //! The rounds of one contender in one cell, and what they come to.
 
 use crate::measure::histogram::{self, Times};
-use crate::result::schema::{Measured, Memory, OpenLoop, Outcome, Steady, Usage};
+use crate::result::schema::{Measured, Memory, OpenLoop, Outcome, Stages, Steady, Usage};
 use crate::stats::Estimate;
 use crate::worker::protocol::{Closed, Open};
 
@@ -12,6 +12,8 @@ pub(super) struct Tally {
     pub(super) closed: Vec<Closed>,
     pub(super) open: Vec<Open>,
     pub(super) after: Option<Usage>,
+    /// See [`Answer::Stages`](crate::worker::protocol::Answer::Stages).
+    pub(super) stages: Option<(f64, f64, f64)>,
 }
 
 impl Tally {
@@ -44,15 +46,23 @@ impl Tally {
         let calls: u64 = self.closed.iter().map(|it| it.calls).sum();
         let switches: Option<u64> = self.closed.iter().map(|it| it.switches).sum();
         let single = merge(self.closed.iter().map(|it| it.single.as_str()))?;
+        let call = Estimate::median_of(&rounds, random);
+        // The call is from bytes to bytes: what its caller does with its messages comes before and after.
+        let stages = |(encode, guest, decode): (f64, f64, f64)| Stages {
+            encode,
+            cross: (call.value - guest).max(0.0),
+            guest,
+            decode,
+        };
         Ok(Measured {
-            call: Estimate::median_of(&rounds, random),
+            call,
             throughput: Estimate::median_of(&of(|it| it.throughput), random),
             service: histogram::latency(&single),
             response: rate.map(|rate| response(rate, &self.open)).transpose()?.flatten(),
             cpu: cpu.map(|cpu| Estimate::median_of(&cpu, random)),
             switches: switches.map(|switches| switches as f64 / calls.max(1) as f64),
             steady: self.steady.unwrap_or(Steady { reached: false, calls: 0 }),
-            stages: None,
+            stages: self.stages.map(stages),
             memory: memory.zip(self.after).map(|((started, loaded), after)| Memory { started, loaded, after }),
             rounds,
         })
@@ -106,12 +116,15 @@ mod tests {
             closed: [3000.0, 1000.0, 2000.0].map(closed).to_vec(),
             open: vec![open(5e8), open(1.5e9)],
             after: Some(Usage { rss: 3, pss: 3 }),
+            stages: Some((10.0, 1500.0, 20.0)),
         };
         let outcome = tally.outcome(Some((started, loaded)), Some(60.0), &mut fastrand::Rng::with_seed(1));
         let Some(Outcome::Measured(measured)) = outcome else { panic!("{outcome:?}") };
         assert_eq!((2000.0, 1000.0, 3000.0), (measured.call.value, measured.call.low, measured.call.high));
         assert_eq!((5e5, Some(1000.0)), (measured.throughput.value, measured.cpu.map(|it| it.value)));
         assert_eq!((Some(0.03), Some(3)), (measured.switches, measured.service.map(|it| it.count)));
+        let stages = Stages { encode: 10.0, cross: 500.0, guest: 1500.0, decode: 20.0 };
+        assert_eq!(Some(stages), measured.stages);
         let response = measured.response.expect("there was a rate");
         assert_eq!((60.0, 50.0, 4), (response.rate, response.reached, response.latency.count));
         assert_eq!(3, measured.memory.expect("all three are known").after.rss);

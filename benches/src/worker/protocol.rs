@@ -23,6 +23,8 @@ pub(crate) enum Ask {
     Closed { slice: u64 },
     /// Call at a rate for so many nanoseconds. Answered by [`Answer::Open`].
     Open { slice: u64, rate: f64 },
+    /// Tell where the time of a call goes. Answered by [`Answer::Stages`].
+    Stages { payload: usize },
     /// Tell the memory in use. Answered by [`Answer::Memory`].
     Memory,
 }
@@ -55,6 +57,9 @@ pub(crate) enum Answer {
     Closed(Closed),
     /// A round of the open loop.
     Open(Open),
+    /// Nanoseconds of the caller's encoding, of the guest's own code, and of the caller's decoding; `None` where the
+    /// contender or the workload can't tell.
+    Stages(Option<(f64, f64, f64)>),
     /// Memory in use.
     Memory { usage: Option<Usage> },
     /// Something it needs is not there.

@@ -9,7 +9,7 @@ use crate::contenders::{self, Contender};
 use crate::measure::clock::{self, Clock};
 use crate::measure::closed::Timing;
 use crate::measure::cpu::{self, Account};
-use crate::measure::{histogram, memory};
+use crate::measure::{histogram, memory, stages};
 use crate::result::schema::{Steady, Usage};
 use crate::stats::median;
 use crate::stats::steady::is_steady;
@@ -44,6 +44,7 @@ impl Session {
             Ask::WarmUp { at_least, at_most } => self.warm_up(nanos(at_least), nanos(at_most)),
             Ask::Closed { slice } => self.closed(nanos(slice)).map(Answer::Closed),
             Ask::Open { slice, rate } => self.open(nanos(slice), rate).map(Answer::Open),
+            Ask::Stages { payload } => self.stages(payload).map(Answer::Stages),
             Ask::Memory => Ok(Answer::Memory { usage: self.usage() }),
         };
         match answer {
@@ -169,6 +170,23 @@ impl Session {
         let end = rounds.iter().map(|it| it.end).max().unwrap_or(begin);
         let calls = rounds.iter().map(|it| it.calls).sum();
         Ok(Open { calls, nanos: clock::nanos(begin, end), times: histogram::to_text(&times) })
+    }
+
+    fn stages(&mut self, payload: usize) -> Result<Option<(f64, f64, f64)>, Unmeasured> {
+        let (contender, workload) = self.loaded()?;
+        let Some(module) = contender.module() else { return Ok(None) };
+        let (method, workload) = (workload.native().export().name().to_owned(), workload.clone());
+        let inputs: Vec<_> = workload.requests(payload, 8, &mut self.random).into_iter().map(|it| it.bytes).collect();
+        let Some(request) = inputs.first().cloned() else { return Ok(None) };
+        let told = || {
+            let (encode, decode) = match workload.codec() {
+                Some(codec) => (codec.encode(&request)?, codec.decode(&workload.expected(&request)?)?),
+                None => (0.0, 0.0),
+            };
+            let guest = stages::guest(&*module, &method, inputs)?;
+            Ok(guest.map(|guest| (encode, guest, decode)))
+        };
+        told().map_err(Unmeasured::Failed)
     }
 
     fn requests(&mut self, payload: usize, count: usize) -> Result<Requests, Unmeasured> {

@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::reply::{field, shown};
 use super::{Guest, Request, Workload, guests, message};
+use crate::measure::stages::Codec;
 use crate::targets::report::Unmeasured;
 
 const CALLBACK: Method<CallbackRequest, CallbackReply> = Method::new("bench.v1.Bench/Callback");
@@ -93,6 +94,10 @@ impl Workload for Callback {
         let Ok(expected) = callback(message(request)?, |ask| Ok::<_, std::convert::Infallible>(next(ask)));
         let reply = message::<CallbackReply>(reply)?;
         field("sum", &expected.sum, &reply.sum)
+    }
+
+    fn codec(&self) -> Option<Codec> {
+        Some(Codec::of::<CallbackRequest, CallbackReply>())
     }
 
     fn services(&self) -> Services {

@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::reply::shown;
 use super::{Guest, Request, Workload, guests, message};
+use crate::measure::stages::Codec;
 use crate::targets::report::Unmeasured;
 
 // The demo's own files: what it shows is what is measured.
@@ -62,6 +63,10 @@ impl Workload for Middleware {
             expected.count = reply.count;
         }
         agreement::difference(&expected, &reply).map_or(Ok(()), Err)
+    }
+
+    fn codec(&self) -> Option<Codec> {
+        Some(Codec::of::<Asked, Reply>())
     }
 
     fn services(&self) -> Services {

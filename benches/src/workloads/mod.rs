@@ -19,6 +19,7 @@ use polyhost::{CallContext, Function, Module, ModuleSource, Output, Services};
 pub(crate) use reply::message;
 pub(crate) use requests::{Request, Requests, ring};
 
+use crate::measure::stages::Codec;
 use crate::targets::report::Unmeasured;
 
 /// Something that every guest language implements, and every contender is asked for.
@@ -58,6 +59,11 @@ pub(crate) trait Workload: Send + Sync {
         let mut output = Output::new();
         let called = self.native().call(&CallContext::none(), request, &mut output);
         called.map(|()| output.into_vec()).map_err(|e| format!("the reference: {e}"))
+    }
+
+    /// The messages of a caller; `None` where it has bytes.
+    fn codec(&self) -> Option<Codec> {
+        None
     }
 
     /// What guests may call.

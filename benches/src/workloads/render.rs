@@ -13,6 +13,7 @@ use polyhost_proto::bench::v1::{RenderReply, RenderRequest};
 use prost::Message;
 
 use super::{Guest, Request, Workload, excerpt, guests, message, words};
+use crate::measure::stages::Codec;
 use crate::targets::report::Unmeasured;
 
 const RENDER: Method<RenderRequest, RenderReply> = Method::new("bench.v1.Bench/Render");
@@ -50,6 +51,10 @@ impl Workload for Render {
             Request { bytes, counter: None }
         };
         (0..count).map(request).collect()
+    }
+
+    fn codec(&self) -> Option<Codec> {
+        Some(Codec::of::<RenderRequest, RenderReply>())
     }
 
     fn check(&self, request: &[u8], reply: &[u8]) -> Result<(), String> {

@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::reply::{field, shown};
 use super::{Guest, Request, Workload, callback, guests, message};
+use crate::measure::stages::Codec;
 use crate::targets::report::Unmeasured;
 
 const SUM: Method<SumRequest, SumReply> = Method::new("bench.v1.Bench/Sum");
@@ -51,6 +52,10 @@ impl Workload for Sum {
             Request { bytes: SumRequest { integers, doubles }.encode_to_vec(), counter: None }
         };
         (0..count).map(request).collect()
+    }
+
+    fn codec(&self) -> Option<Codec> {
+        Some(Codec::of::<SumRequest, SumReply>())
     }
 
     fn check(&self, request: &[u8], reply: &[u8]) -> Result<(), String> {

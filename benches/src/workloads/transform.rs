@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::reply::{field, shown};
 use super::{Guest, Request, Workload, callback, guests, message, words};
+use crate::measure::stages::Codec;
 use crate::targets::report::Unmeasured;
 
 const TRANSFORM: Method<Document, Summary> = Method::new("bench.v1.Bench/Transform");
@@ -61,6 +62,10 @@ impl Workload for Transform {
     fn requests(&self, payload: usize, count: usize, random: &mut fastrand::Rng) -> Vec<Request> {
         let request = |_| Request { bytes: document(payload, random).encode_to_vec(), counter: None };
         (0..count).map(request).collect()
+    }
+
+    fn codec(&self) -> Option<Codec> {
+        Some(Codec::of::<Document, Summary>())
     }
 
     fn check(&self, request: &[u8], reply: &[u8]) -> Result<(), String> {
