@@ -86,7 +86,7 @@ pub(super) struct Run {
     /// What you call this machine; no host name gets into a result
     #[arg(long, value_name = "NAME", default_value = "local", value_parser = label, help_heading = "Result")]
     label: String,
-    /// Writes the result: to this file, or as DATE-LABEL.json into this folder
+    /// Writes the result: to this file, or into this folder, as DATE-LABEL.json with a page of plots beside it
     #[arg(long, value_name = "FILE|FOLDER", help_heading = "Result")]
     out: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::report::html;
 use crate::result;
 use crate::result::schema::{Outcome, RunResult, StartOutcome};
 
@@ -23,12 +24,16 @@ impl Place {
         Ok(Place { out: out.to_owned(), is_folder })
     }
 
-    /// Writes it, and says where.
+    /// Writes it, and says where. A folder gets a page with plots beside it.
     pub(super) fn write(&self, result: &RunResult) -> Result<PathBuf, String> {
         let date = result.started.split('T').next().unwrap_or_default();
         let name = format!("{date}-{}.json", result.environment.label);
         let path = if self.is_folder { self.out.join(name) } else { self.out.clone() };
         result::write(result, &path)?;
+        if self.is_folder {
+            let page = path.with_extension("html");
+            std::fs::write(&page, html::render(result)).map_err(|e| format!("cannot write {}: {e}", page.display()))?;
+        }
         Ok(path)
     }
 }
@@ -63,6 +68,8 @@ mod tests {
         assert_eq!(folder.path().join("new/results/2026-11-21-laptop.json"), of("new/results/"));
         assert_eq!(folder.path().join("new/a.json"), of("new/a.json"));
         assert!(folder.path().join("new/results/2026-11-21-laptop.json").is_file());
+        assert!(folder.path().join("new/results/2026-11-21-laptop.html").is_file());
+        assert!(!folder.path().join("new/a.html").exists());
         let error = Place::new(&folder.path().join("new/a.json/b.json")).err().expect("a file is no folder");
         assert!(error.contains("cannot write to") && error.contains("new/a.json"), "{error}");
     }
