@@ -42,7 +42,8 @@ pub(super) fn render(view: &View<'_>) -> String {
         );
     }
     out += "</tbody></table></div>\n";
-    for (name, what, reason) in &point.rest {
+    let skipped = view.result.contenders.iter().filter_map(|it| Some((&*it.name, "skipped", it.skipped.as_deref()?)));
+    for (name, what, reason) in point.rest.iter().copied().chain(skipped) {
         let _ = writeln!(out, "<p class=\"soft\">{}: {what}: {}</p>", escaped(name), escaped(reason));
     }
     out + "</section>\n"
