@@ -45,11 +45,15 @@ pub(crate) fn run(what: What, app: &Path) -> Result<()> {
         return super::nginx::become_one(app);
     }
     let inline = matches!(what, What::Inline | What::Observed);
+    let processors = std::thread::available_parallelism()?.get();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if inline {
         // One is always kept out of application code. With one for each processor, requests would be refused to run
         // inline while a processor has nothing better to do.
-        builder.worker_threads(std::thread::available_parallelism()?.get() + 1);
+        builder.worker_threads(processors + 1);
+    } else if what == What::Pool {
+        // As `polyhost serve` has it.
+        builder.worker_threads(processors.div_ceil(4));
     }
     // .NET code may run on these threads, and wants the room it has elsewhere.
     let runtime = builder.enable_all().thread_stack_size(4 << 20).build()?;
