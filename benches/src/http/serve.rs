@@ -48,9 +48,8 @@ pub(crate) fn run(what: What, app: &Path) -> Result<()> {
     let processors = std::thread::available_parallelism()?.get();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if inline {
-        // One is always kept out of application code. With one for each processor, requests would be refused to run
-        // inline while a processor has nothing better to do.
-        builder.worker_threads(processors + 1);
+        // As `polyhost serve` has it; one is always kept out of application code.
+        builder.worker_threads(processors.max(2));
     } else if what == What::Pool {
         // As `polyhost serve` has it.
         builder.worker_threads(processors.div_ceil(4));

@@ -54,8 +54,8 @@ pub(crate) struct Serve {
     /// For endpoints that answer within microseconds: others wait meanwhile.
     #[arg(long, value_name = "PATH", help_heading = "Dispatch", value_parser = request_path)]
     inline: Vec<RequestPath>,
-    /// Threads for connections. By default one for each four processors; where requests run inline, one more than
-    /// there are processors.
+    /// Threads for connections. By default one for each four processors; where requests run inline, one for each,
+    /// and two at least.
     #[arg(long, value_name = "N", help_heading = "Dispatch")]
     threads: Option<NonZeroUsize>,
     /// Writes a line for each request to stdout.
@@ -98,8 +98,8 @@ pub(crate) fn run(global: &Global, arguments: &Serve) -> Result<ExitCode, Failur
 fn io_threads(threads: Option<usize>, inline: bool) -> std::io::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // Inline, one of them never runs the application's code, so that somebody reads; it is one more, not one fewer.
-    let usual = || if inline { processors() + 1 } else { processors().div_ceil(4) };
+    // Inline, one of them never runs the application's code, so that somebody reads.
+    let usual = || if inline { processors().max(2) } else { processors().div_ceil(4) };
     builder.worker_threads(threads.unwrap_or_else(usual));
     // .NET code may run on these threads, and wants the room it has elsewhere.
     builder.enable_all().thread_stack_size(4 << 20).thread_name("polyhost-io").build()
