@@ -10,40 +10,21 @@ use super::load::Shape;
 use super::rounds::{Contender, compare, in_turns};
 use super::server::{self, Kind, Server};
 use super::{DEPTH, Plan};
+use crate::measure::memory;
+use crate::result::schema::Usage;
 use crate::stats::Estimate;
 use crate::targets::Outcome;
 use crate::targets::report::{Unmeasured, show};
 
-/// Bytes that a process keeps in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Memory {
-    resident: u64,
-    /// The same, pages that it shares with others divided by their number.
-    share: u64,
+/// Has the server collect its garbage, and reads what is left.
+fn settled(server: &Server) -> std::result::Result<Usage, String> {
+    collect(server.address).map_err(|e| format!("/collect: {e}"))?;
+    memory::of(&server.pids())
 }
 
-impl Memory {
-    /// Has the server collect its garbage, and reads what is left.
-    fn settled(server: &Server) -> std::result::Result<Memory, String> {
-        collect(server.address).map_err(|e| format!("/collect: {e}"))?;
-        let [pid] = server.pids()[..] else { return Err("it is several processes".to_owned()) };
-        let file = format!("/proc/{pid}/smaps_rollup");
-        let text = std::fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
-        Memory::parse(&text).ok_or_else(|| format!("{file} is not understood"))
-    }
-
-    /// Bytes from an earlier reading to this one; not of the share, which goes up when another process ends, too.
-    fn grown(self, earlier: Memory) -> f64 {
-        self.resident as f64 - earlier.resident as f64
-    }
-
-    fn parse(text: &str) -> Option<Memory> {
-        let bytes = |name| {
-            let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-            Some(rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
-        };
-        Some(Memory { resident: bytes("Rss:")?, share: bytes("Pss:")? })
-    }
+/// Bytes from an earlier reading to this one; not of the share, which goes up when another process ends, too.
+fn grown(before: Usage, after: Usage) -> f64 {
+    after.rss as f64 - before.rss as f64
 }
 
 /// Bytes that a server grows by for each of a million requests, after it has answered a fifth as many.
@@ -53,17 +34,17 @@ pub(super) fn growth(plan: Plan, random: &mut fastrand::Rng) -> Outcome {
     for _ in 0..plan.processes {
         let mut contender = Contender::start(Kind::Pool, Shape::Requests(DEPTH))?;
         answer(&mut contender, plan, plan.requests / 5)?;
-        let before = Memory::settled(&contender.server).map_err(|e| contender.failed(e))?;
+        let before = settled(&contender.server).map_err(|e| contender.failed(e))?;
         let answered = answer(&mut contender, plan, plan.requests)?;
-        let after = Memory::settled(&contender.server).map_err(|e| contender.failed(e))?;
-        per_request.push(after.grown(before) / answered as f64);
+        let after = settled(&contender.server).map_err(|e| contender.failed(e))?;
+        per_request.push(grown(before, after) / answered as f64);
         let mebibytes = |bytes: u64| show(bytes as f64 / f64::from(1 << 20));
         details.push(format!(
             "PSS {} to {}, RSS {} to {} MiB",
-            mebibytes(before.share),
-            mebibytes(after.share),
-            mebibytes(before.resident),
-            mebibytes(after.resident)
+            mebibytes(before.pss),
+            mebibytes(after.pss),
+            mebibytes(before.rss),
+            mebibytes(after.rss)
         ));
     }
     Ok((Estimate::median_of(&per_request, random), details.join("; ")))
@@ -107,14 +88,14 @@ fn of_a_socket(server: &Server, count: usize) -> std::result::Result<f64, String
     let open = |count: usize| (0..count).map(|_| socket(server.address)).collect::<Result<Vec<_>>>();
     let open = |count| open(count).map_err(|e| format!("WebSockets: {e}"));
     let warm = open(WARM)?;
-    let before = Memory::settled(server)?;
+    let before = settled(server)?;
     let mut sockets = open(count)?;
-    let after = Memory::settled(server)?;
+    let after = settled(server)?;
     // They were there all the time.
     for socket in sockets.iter_mut().chain(&mut { warm }) {
         echo(socket).map_err(|e| format!("an idle WebSocket: {e}"))?;
     }
-    Ok(after.grown(before) / 1024.0 / count as f64)
+    Ok(grown(before, after) / 1024.0 / count as f64)
 }
 
 fn socket(address: SocketAddr) -> Result<TcpStream> {
@@ -151,13 +132,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_what_a_process_keeps() {
-        let text = "5581d8c5c000-7ffd0b9f2000 ---p 00000000 00:00 0    [rollup]\nRss:    3344 kB\nPss:     412 kB\n\
-                    Pss_Anon:    88 kB\n";
-        let memory = Memory { resident: 3344 << 10, share: 412 << 10 };
-        assert_eq!(Some(memory), Memory::parse(text));
-        assert_eq!(-1024.0, memory.grown(Memory { resident: 3345 << 10, share: 0 }));
-        assert_eq!(None, Memory::parse("Rss: many kB\nPss: 412 kB"));
+    fn growth_may_be_negative() {
+        let usage = |rss| Usage { rss, pss: 0 };
+        assert_eq!(-1024.0, grown(usage(2048), usage(1024)));
     }
 
     #[test]

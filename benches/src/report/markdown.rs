@@ -57,19 +57,8 @@ fn of_point(point: &Point<'_>) -> String {
         let _ = write!(out, "\n{} {what}: {}\n", plain(name), plain(reason));
     }
     for row in &point.rows {
-        if let Some(open) = &row.measured.response {
-            let l = &open.latency;
-            let _ = write!(
-                out,
-                "\n{} at {} calls/s (reached {}): p50 {}, p99 {}, p99.9 {}, longest {} from the intended send\n",
-                plain(row.contender),
-                units::count(open.rate),
-                units::count(open.reached),
-                units::nanos(l.p50),
-                units::nanos(l.p99),
-                units::nanos(l.p999),
-                units::nanos(l.max)
-            );
+        if let Some(open) = row.open_loop() {
+            let _ = write!(out, "\n{} {open}\n", plain(row.contender));
         }
     }
     out

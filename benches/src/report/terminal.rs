@@ -104,21 +104,8 @@ fn of_point(point: &Point<'_>, width: Option<usize>) -> String {
     }
     let notes = point.rows.iter().map(|row| (row, row.note())).filter(|(_, note)| !note.is_empty());
     lines.extend(notes.map(|(row, note)| format!("{}: {}", plain(row.contender), plain(&note))));
-    for row in &point.rows {
-        if let Some(open) = &row.measured.response {
-            let l = &open.latency;
-            lines.push(format!(
-                "{} at {} calls/s (reached {}): p50 {}, p99 {}, p99.9 {}, max {} from the intended send",
-                plain(row.contender),
-                units::count(open.rate),
-                units::count(open.reached),
-                units::nanos(l.p50),
-                units::nanos(l.p99),
-                units::nanos(l.p999),
-                units::nanos(l.max)
-            ));
-        }
-    }
+    let open = point.rows.iter().filter_map(|row| Some(format!("{} {}", plain(row.contender), row.open_loop()?)));
+    lines.extend(open);
     lines.extend(point.rest.iter().map(|rest| not_measured(*rest)));
     lines.join("\n")
 }

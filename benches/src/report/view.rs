@@ -175,6 +175,21 @@ impl Row<'_> {
         }
     }
 
+    /// Its times from the intended send on, in words; nothing where it was not called at a fixed rate.
+    pub(crate) fn open_loop(&self) -> Option<String> {
+        let open = self.measured.response.as_ref()?;
+        let latency = &open.latency;
+        Some(format!(
+            "at {} calls/s (reached {}): p50 {}, p99 {}, p99.9 {}, longest {} from the intended send",
+            units::count(open.rate),
+            units::count(open.reached),
+            units::nanos(latency.p50),
+            units::nanos(latency.p99),
+            units::nanos(latency.p999),
+            units::nanos(latency.max)
+        ))
+    }
+
     /// What to know of the row, in words.
     pub(crate) fn note(&self) -> String {
         let mut notes = Vec::new();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::result::schema::Environment;
 use crate::stats::{Estimate, Target, Verdict};
 
 /// One named check of the suite `targets`.
@@ -136,37 +137,9 @@ pub(crate) struct Report {
     /// The seed of the payloads, the order of rounds and the intervals.
     pub(crate) seed: u64,
     /// Where it ran.
-    pub(crate) machine: Machine,
+    pub(crate) machine: Environment,
     /// Names and versions of the runtimes that started.
     pub(crate) runtimes: Vec<String>,
     /// The checks.
     pub(crate) checks: Vec<Check>,
-}
-
-/// What the numbers depend on. No host name: a result may be published.
-#[derive(Debug, Serialize)]
-pub(crate) struct Machine {
-    /// The processor's name.
-    pub(crate) cpu: String,
-    /// Processors this process may use.
-    pub(crate) cores: usize,
-    /// The kernel's release.
-    pub(crate) kernel: String,
-    /// Load average over the last minute before the run.
-    pub(crate) load: String,
-}
-
-impl Machine {
-    /// Reads it from /proc.
-    pub(crate) fn read() -> Machine {
-        let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let cpuinfo = file("/proc/cpuinfo");
-        let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        Machine {
-            cpu: cpu.map_or("unknown", |(_, name)| name).to_owned(),
-            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-            kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load: file("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned(),
-        }
-    }
 }

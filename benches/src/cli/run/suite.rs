@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::super::Failure;
+use crate::result::environment;
 use crate::targets::measure::Plan;
-use crate::targets::report::{Machine, Report};
+use crate::targets::report::Report;
 use crate::targets::{NAMES, Targets};
 
 /// Exit code 1 where a target is missed, its whole interval on the wrong side, or where something fails. A check is
@@ -18,7 +19,7 @@ pub(super) fn targets(only: &str, json: Option<&Path>, quick: bool, seed: u64) -
     if cfg!(debug_assertions) {
         eprintln!("polyhost-bench: this is a debug build; its numbers mean nothing");
     }
-    let machine = Machine::read();
+    let machine = environment::read("");
     let plan = if quick { Plan::QUICK } else { Plan::STANDARD };
     let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
     let mut bench = Targets::new(plan, seed);
@@ -31,7 +32,7 @@ pub(super) fn targets(only: &str, json: Option<&Path>, quick: bool, seed: u64) -
     });
     let required = std::env::var("POLYHOST_REQUIRE").is_ok_and(|required| !required.is_empty());
     let bad = checks.iter().any(|check| check.is_bad(required));
-    let report = Report { schema: 1, suite: "targets", quick, seed, machine, runtimes: bench.runtimes(), checks };
+    let report = Report { schema: 2, suite: "targets", quick, seed, machine, runtimes: bench.runtimes(), checks };
     if let Some(path) = json {
         let text = serde_json::to_string_pretty(&report)?;
         if to_stdout {
