@@ -127,7 +127,7 @@ impl AccessLog {
     pub fn flush(&self, most: Duration) -> bool {
         let until = Instant::now() + most;
         let mut state = self.queue.lock();
-        state.hurried = true;
+        state.hurried = !state.entries.is_empty();
         self.queue.filled.notify_one();
         while state.waiting > 0 {
             let left = until.saturating_duration_since(Instant::now());
