@@ -17,7 +17,7 @@ const EACH: usize = 4;
 /// Whether what is skipped has to be there: where runtimes are required all is, but for libraries.
 fn may_be_missing(contender: &str, workload: &str) -> bool {
     let required = std::env::var("POLYHOST_REQUIRE").is_ok_and(|list| !list.is_empty());
-    !required || workload == "render" || (contender, workload) == ("clib", "middleware")
+    !required || workload == "render" || matches!((contender, workload), ("clib", "middleware") | ("nginx-kestrel", _))
 }
 
 /// The contender with the workload; nothing where it is skipped, which is told.
@@ -67,7 +67,7 @@ fn check(contender: &str, workload: &Arc<dyn Workload>) {
 
 fn check_all(workload: &str) {
     let workload = workloads::named(workload).expect("there is one");
-    for contender in contenders::all() {
+    for contender in contenders::all().iter().filter(|it| contenders::takes(&it.name, workload.name())) {
         check(&contender.name, &workload);
     }
 }
@@ -100,6 +100,11 @@ fn of_render() {
 #[test]
 fn of_callback() {
     check_all("callback");
+}
+
+#[test]
+fn of_http() {
+    check_all("http");
 }
 
 #[test]

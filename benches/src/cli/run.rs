@@ -69,7 +69,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE", requires = "module", help_heading = "Your own modules")]
     input: Vec<PathBuf>,
 
-    /// Everything: all payloads and callers, longer, in an hour or so
+    /// Everything: all payloads and callers, longer, in some hours
     #[arg(long, conflicts_with = "quick", help_heading = "How")]
     full: bool,
     /// Few and short rounds, to see that everything runs; its numbers mean little
@@ -95,6 +95,7 @@ const EXAMPLES: &str = "\
 Examples:
   polyhost-bench run --quick --workload echo --contender native,clr,cpython
   polyhost-bench run --workload echo --payload 1K --rate 20000
+  polyhost-bench run --workload http --payload 0,1K --concurrency 1,16 --rate 5000
   polyhost-bench run --module clr:bin/My.dll --module py:my.py --export my.Svc/Do --input request.json";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -109,6 +110,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         return suite::targets(only, arguments.json.as_deref(), arguments.quick, arguments.seed);
     }
     let setup = arguments.setup()?;
+    eprintln!("{} cells, {} at most", setup.cells(), minutes(setup.longest()));
     let place = arguments.out.as_deref().map(outcome::Place::new).transpose()?;
     let interrupted = setup.interrupted.clone();
     signals::watch(&interrupted)?;
@@ -148,8 +150,21 @@ impl Run {
         for name in &self.workload {
             workloads::named(name)?;
         }
-        let entrants = contenders::chosen(&self.contender)?.into_iter().map(Entrant::of).collect();
-        Ok((entrants, workloads::all().iter().map(|it| it.name().to_owned()).collect()))
+        let mut entrants: Vec<_> = contenders::chosen(&self.contender)?.into_iter().map(Entrant::of).collect();
+        let mut names: Vec<_> = workloads::all().iter().map(|it| it.name().to_owned()).collect();
+        names.retain(|name| self.workload.is_empty() || self.workload.contains(name));
+        let idle = |entrant: &Entrant| !names.iter().any(|name| entrant.takes(name));
+        match entrants.iter().find(|entrant| idle(entrant)) {
+            Some(entrant) if !self.contender.is_empty() => {
+                let names = names.join(", ");
+                return Err(
+                    format!("{} has no part in {names}; `polyhost-bench list` tells who has", entrant.name).into()
+                );
+            }
+            _ => entrants.retain(|entrant| !idle(entrant)),
+        }
+        names.retain(|name| entrants.iter().any(|entrant| entrant.takes(name)));
+        Ok((entrants, names))
     }
 
     /// The user's own.
@@ -164,6 +179,13 @@ impl Run {
             cases.push(Case { location: location.clone(), export: export.clone(), input });
         }
         Ok((Entrant::of_cases(cases), vec![Custom::NAME.to_owned()]))
+    }
+}
+
+fn minutes(duration: Duration) -> String {
+    match duration.as_secs().div_ceil(60) {
+        1 => "a minute".to_owned(),
+        more => format!("{more} minutes"),
     }
 }
 

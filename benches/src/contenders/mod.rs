@@ -2,6 +2,7 @@
 
 mod child;
 mod grpc;
+mod http;
 mod injected;
 mod native;
 mod process;
@@ -64,6 +65,11 @@ pub(crate) trait Contender {
     fn pids(&self) -> Vec<u32> {
         Vec::new()
     }
+
+    /// This process is but its client: CPU and memory are those of its other processes alone.
+    fn is_apart(&self) -> bool {
+        false
+    }
 }
 
 /// Calls a contender, from one thread.
@@ -120,7 +126,13 @@ pub(crate) fn all() -> Vec<Known> {
     all.extend(runtime::known());
     all.extend(grpc::known());
     all.extend(child::known());
+    all.extend(http::known());
     all
+}
+
+/// Whether a contender has a part in a workload: servers in `http`, all others in all others.
+pub(crate) fn takes(name: &str, workload: &str) -> bool {
+    http::kind(name).is_some() == (workload == workloads::http::NAME)
 }
 
 /// The contenders of these names, or schemes, in the order of reports; all where none is named.
@@ -150,7 +162,7 @@ pub(crate) fn supporting<'a>(names: impl Iterator<Item = &'a str>, workload: &st
     let all = all();
     let supports = |name: &&str| {
         let scheme = all.iter().find(|known| known.name == **name).and_then(|known| known.scheme);
-        scheme.is_none_or(|scheme| workload.guest(scheme).is_ok())
+        takes(name, workload.name()) && scheme.is_none_or(|scheme| workload.guest(scheme).is_ok())
     };
     names.filter(supports).count()
 }
@@ -172,6 +184,9 @@ pub(crate) fn start(name: &str) -> std::result::Result<Box<dyn Contender>, Unmea
     if let Some(children) = child::named(name) {
         return Ok(Box::new(children));
     }
+    if let Some(kind) = http::kind(name) {
+        return Ok(Box::new(http::Front::start(kind)?));
+    }
     let known = runtime::known().into_iter().find(|known| known.name == name).and_then(|known| known.scheme);
     let scheme = match (known, name.split_once(':')) {
         (Some(scheme), _) => scheme,
@@ -189,8 +204,17 @@ mod tests {
     fn every_runtime_of_the_registry_is_a_contender() {
         let names: Vec<_> = all().into_iter().map(|it| it.name).collect();
         let processes = ["grpc-rust", "grpc-python", "child-rust", "child-python"];
-        assert_eq!([&["native", "clib", "clr", "luajit", "cpython"], &processes[..]].concat(), names);
+        let servers = ["polyhost-pool", "polyhost-inline", "kestrel", "nginx-kestrel", "hyper"];
+        assert_eq!([&["native", "clib", "clr", "luajit", "cpython"], &processes[..], &servers].concat(), names);
         assert_eq!(polyhost::registry().schemes().count(), all().iter().filter(|it| it.scheme.is_some()).count());
+    }
+
+    #[test]
+    fn servers_have_a_part_in_http_alone() {
+        let of = |workload: &str| all().iter().filter(|it| takes(&it.name, workload)).count();
+        assert_eq!((9, 9, 5), (of("echo"), of("callback"), of("http")));
+        let names = ["native", "kestrel", "hyper"];
+        assert_eq!([1, 2], ["echo", "http"].map(|workload| supporting(names.into_iter(), workload)));
     }
 
     #[test]
@@ -201,7 +225,7 @@ mod tests {
         };
         assert_eq!(Ok(vec!["clr".to_owned(), "cpython".to_owned()]), names(&["py", "clr"]));
         assert_eq!(Ok(vec!["native".to_owned()]), names(&["native"]));
-        assert_eq!(Ok(9), names(&[]).map(|it| it.len()));
+        assert_eq!(Ok(14), names(&[]).map(|it| it.len()));
         let error = names(&["clr", "jvm"]).expect_err("there is none");
         assert!(error.contains("no contender jvm; there are: native, clib, clr"), "{error}");
     }

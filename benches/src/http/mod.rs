@@ -3,6 +3,7 @@
 //! Each server is a process of its own; the load comes from this one. Servers take turns in random order, round by round.
 
 mod client;
+mod connection;
 mod latency;
 mod load;
 mod memory;
@@ -14,10 +15,11 @@ mod server;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use connection::{Connection, TEXT};
 use load::Shape;
 use rounds::{Contender, Cost, Rounds, compare, in_turns};
 pub(crate) use serve::{What, run as serve};
-use server::Kind;
+pub(crate) use server::{Kind, Server, need};
 
 use crate::stats::Target;
 use crate::targets::Outcome;

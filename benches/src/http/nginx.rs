@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
 use super::process::{End, Process};
+use super::server::this_program;
 
 /// An nginx of its own folder, with nothing of the machine's configuration.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Nginx {
         let folder = tempfile::tempdir().map_err(said)?;
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, configuration(address, upstream, workers)).map_err(said)?;
-        let this = std::env::current_exe().map_err(said)?;
+        let this = this_program()?;
         let process = Process::start(Command::new(this).args(["serve-one", "nginx"]).arg(file), End::Terminate)?;
         let mut pids = vec![process.pid()];
         for _ in 0..workers {
@@ -89,7 +90,7 @@ fn worker(line: &str) -> Option<u32> {
 }
 
 /// Whatever is not needed is left out, in favour of nginx: no access log (Polyhost writes none either), no
-/// X-Forwarded-For. Connections are kept on both sides for as long as the bench runs.
+/// X-Forwarded-For, no file for a body that is longer than its buffers. Connections are kept on both sides for as long as the bench runs.
 fn configuration(address: SocketAddr, upstream: SocketAddr, workers: usize) -> String {
     format!(
         "daemon off;
@@ -99,6 +100,9 @@ error_log stderr notice;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
+    client_max_body_size 0;
+    client_body_buffer_size 1m;
+    proxy_max_temp_file_size 0;
     client_body_temp_path body;
     proxy_temp_path proxy;
     fastcgi_temp_path fastcgi;

@@ -1,13 +1,14 @@
 //! The servers of this program, as `polyhost-bench serve-one` runs them: until standard input ends.
 
-use std::convert::Infallible;
 use std::io::{BufRead, Error, Result};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use http_body_util::Full;
+use http::Method;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use polyhost::aspnet::{AspNetApp, AspNetConfig};
@@ -16,6 +17,7 @@ use polyhost::http::log::{AccessLog, LogFormat};
 use polyhost::http::observe::{Observer, ObserverConfig};
 use tokio::net::TcpListener;
 
+use super::connection::TEXT;
 use super::server::LISTENING;
 
 /// What is served.
@@ -27,7 +29,7 @@ pub(crate) enum What {
     Inline,
     /// The same, with an access log to nowhere and metrics.
     Observed,
-    /// hyper's hello.
+    /// hyper alone: hello to a GET, and an echo of a body. There is no application.
     Hello,
     /// An nginx; the application is its configuration.
     Nginx,
@@ -108,9 +110,14 @@ async fn hello(listener: TcpListener) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let service = service_fn(|_| async {
+        let service = service_fn(|request: http::Request<Incoming>| async {
+            // As the application does: a body is answered once all of it is there.
+            let body = match *request.method() {
+                Method::GET => Bytes::from_static(TEXT),
+                _ => request.into_body().collect().await?.to_bytes(),
+            };
             let response = http::Response::builder().header("Content-Type", "text/plain").header("Server", "hyper");
-            Ok::<_, Infallible>(response.body(Full::new(Bytes::from_static(b"text"))).expect("a valid response"))
+            Ok::<_, hyper::Error>(response.body(Full::new(body)).expect("a valid response"))
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         tokio::spawn(builder.pipeline_flush(true).serve_connection(TokioIo::new(stream), service));

@@ -1,5 +1,6 @@
 //! The servers that are measured, each a process of its own, or several.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +16,7 @@ pub(super) const LISTENING: &str = "Now listening on: http://";
 
 /// Who serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `dotnet App.dll`.
     Kestrel,
     /// The same, behind nginx.
@@ -26,7 +27,7 @@ pub(super) enum Kind {
     Inline,
     /// The same, with an access log and metrics.
     Observed,
-    /// hyper's hello.
+    /// hyper alone, without an application.
     Hello,
     /// No server: the application's pipeline, called from a loop in C#.
     Pipeline,
@@ -34,8 +35,8 @@ pub(super) enum Kind {
 
 /// A running server. It ends when this is dropped, or when its standard input does.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     /// Dropped before the server that it is in front of.
     front: Option<Nginx>,
     process: Process,
@@ -45,8 +46,7 @@ pub(super) struct Server {
 ///
 /// # Errors
 /// Says what is missing.
-pub(super) fn need(kinds: &[Kind]) -> Result<(), Unmeasured> {
-    guest("HttpContract")?;
+pub(crate) fn need(kinds: &[Kind]) -> Result<(), Unmeasured> {
     for kind in kinds {
         command(*kind)?;
         if *kind == Kind::Nginx {
@@ -64,38 +64,50 @@ fn guest(name: &str) -> Result<PathBuf, Unmeasured> {
     Err(Unmeasured::Skipped(format!("{} is not built; run `make setup`", path.display())))
 }
 
+/// This program; for a test, the one beside the folder that it is in.
+pub(super) fn this_program() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
+    match this.parent().filter(|folder| folder.file_name() == Some(OsStr::new("deps"))).and_then(Path::parent) {
+        Some(beside) => Ok(beside.join("polyhost-bench")),
+        None => Ok(this),
+    }
+}
+
+/// This program as a server, of `app` where there is one.
+fn serve_one(what: &str, app: &Path) -> Result<Command, Unmeasured> {
+    let program = this_program().map_err(Unmeasured::Failed)?;
+    if !program.is_file() {
+        let how = "`cargo build --package polyhost-bench --bins` builds it";
+        return Err(Unmeasured::Skipped(format!("{} is not there; {how}", program.display())));
+    }
+    let mut command = Command::new(program);
+    command.args(["serve-one", what]).arg(app);
+    Ok(command)
+}
+
 fn command(kind: Kind) -> Result<Command, Unmeasured> {
+    let ours = match kind {
+        Kind::Pool => Some("pool"),
+        Kind::Inline => Some("inline"),
+        Kind::Observed => Some("observed"),
+        Kind::Hello => return serve_one("hello", Path::new(".")),
+        Kind::Kestrel | Kind::Nginx | Kind::Pipeline => None,
+    };
     let skipped = |reason: String| Unmeasured::Skipped(reason);
     let app = guest("HttpContract")?;
     let root = polyhost_toolchain::dotnet::find_for_host(None).map_err(|e| skipped(format!("no .NET: {e}")))?;
-    let serve_one = |what| {
-        let program = std::env::current_exe().map_err(|e| Unmeasured::Failed(format!("this program: {e}")))?;
-        let mut command = Command::new(program);
-        command.args(["serve-one", what]).arg(&app);
-        Ok::<_, Unmeasured>(command)
-    };
     let dotnet = || {
         let dotnet = root.muxer().ok_or_else(|| skipped(format!("no dotnet program in {}", root.root.display())))?;
         let mut command = Command::new(dotnet);
         command.arg(&app).args(["--urls", "http://127.0.0.1:0"]);
         Ok::<_, Unmeasured>(command)
     };
-    let mut command = match kind {
-        Kind::Pool => serve_one("pool")?,
-        Kind::Inline => serve_one("inline")?,
-        Kind::Observed => serve_one("observed")?,
-        Kind::Hello => serve_one("hello")?,
-        Kind::Kestrel | Kind::Nginx => {
-            let mut command = dotnet()?;
-            // The application's own way to end with whoever started it.
-            command.env("HTTP_CONTRACT_UNTIL_EOF", "1");
-            command
-        }
-        Kind::Pipeline => {
-            let mut command = dotnet()?;
-            command.env("DOTNET_STARTUP_HOOKS", guest("PipelineFloor")?);
-            command
-        }
+    let mut command = ours.map_or_else(dotnet, |what| serve_one(what, &app))?;
+    match kind {
+        Kind::Pipeline => command.env("DOTNET_STARTUP_HOOKS", guest("PipelineFloor")?),
+        // The application's own way to end with whoever started it.
+        _ if ours.is_none() => command.env("HTTP_CONTRACT_UNTIL_EOF", "1"),
+        _ => &mut command,
     };
     command
         .env("DOTNET_ROOT", &root.root)
@@ -111,7 +123,7 @@ impl Server {
     ///
     /// # Errors
     /// What it has said last, where it ends before.
-    pub(super) fn start(kind: Kind) -> Result<Server, Unmeasured> {
+    pub(crate) fn start(kind: Kind) -> Result<Server, Unmeasured> {
         Server::start_with(kind, &[])
     }
 
@@ -133,7 +145,7 @@ impl Server {
     }
 
     /// The processes that serve.
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         let front = self.front.as_ref().map_or(&[][..], Nginx::pids);
         front.iter().copied().chain([self.process.pid()]).collect()
     }

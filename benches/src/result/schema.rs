@@ -68,6 +68,9 @@ pub struct Environment {
     pub own_cost: f64,
 }
 
+/// The fact of a contender that says whose CPU and memory are told, where that is not all of its processes.
+pub const ACCOUNT: &str = "CPU and memory";
+
 /// Who is measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Contender {

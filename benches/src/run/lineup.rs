@@ -45,11 +45,11 @@ type Outcomes = Vec<(usize, Outcome)>;
 pub(super) const SOON: Duration = Duration::from_secs(5);
 
 impl Lineup {
-    /// Starts a worker for each entrant.
+    /// Starts a worker for each entrant that has a part in the workload.
     pub(super) fn launch(run: &mut Run<'_>, workload: &str) -> Result<Lineup, Interrupted> {
         let mut places = Vec::new();
         for entrant in 0..run.setup.entrants.len() {
-            if run.contenders[entrant].skipped.is_some() {
+            if run.contenders[entrant].skipped.is_some() || !run.setup.entrants[entrant].takes(workload) {
                 continue;
             }
             run.progress.now(&format!("{workload}: starting {}", run.setup.entrants[entrant].name));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::contenders::Known;
+use crate::contenders::{self, Known};
 use crate::matrix::{Plan, Point};
 use crate::result::environment::{self, Noise};
 use crate::result::schema::{Cell, Contender, Outcome, RunResult, SCHEMA, Start};
@@ -47,6 +47,11 @@ impl Entrant {
         entrants
     }
 
+    /// Whether it has a part in a workload.
+    pub(crate) fn takes(&self, workload: &str) -> bool {
+        self.case.is_some() || contenders::takes(&self.start, workload)
+    }
+
     fn task(&self, workload: &str) -> Task {
         match &self.case {
             Some(case) => Task::Custom(case.clone()),
@@ -65,6 +70,23 @@ pub(crate) struct Setup {
     pub(crate) patience: Duration,
     /// Set from outside to end the run.
     pub(crate) interrupted: Arc<AtomicBool>,
+}
+
+impl Setup {
+    /// How many have a part in a workload.
+    fn takers(&self, workload: &str) -> usize {
+        self.entrants.iter().filter(|it| it.takes(workload)).count()
+    }
+
+    /// Each contender in each point that it has a part in.
+    pub(crate) fn cells(&self) -> usize {
+        self.plan.points.iter().map(|point| self.takers(&point.workload)).sum()
+    }
+
+    /// How long the run takes at most, where nothing hangs.
+    pub(crate) fn longest(&self) -> Duration {
+        self.plan.longest(|workload| self.takers(workload), self.entrants.len())
+    }
 }
 
 /// Hears how a run goes.
@@ -149,8 +171,7 @@ impl<'a> Run<'a> {
     }
 
     fn all(&mut self) -> Result<(), Interrupted> {
-        let cells = self.setup.plan.points.len() * self.setup.entrants.len();
-        self.progress.begin(cells + self.setup.plan.pace.starts);
+        self.progress.begin(self.setup.cells() + self.setup.plan.pace.starts);
         for workload in self.setup.plan.workloads() {
             self.workload(&workload)?;
         }

@@ -59,8 +59,9 @@ impl Run<'_> {
     }
 
     fn cold_start(&mut self, entrant: usize) -> Result<Sample, Gone> {
-        let workload = self.setup.plan.points.first().map_or("echo", |point| &point.workload).to_owned();
         let entrant = &self.setup.entrants[entrant];
+        let workload = self.setup.plan.points.iter().map(|point| &*point.workload).find(|it| entrant.takes(it));
+        let workload = workload.unwrap_or("echo").to_owned();
         let mut worker = self.launcher.launch()?;
         let start = Ask::Start { contender: entrant.start.clone(), seed: self.random.u64(..) };
         let Answer::Started { nanos: runtime, .. } = worker.ask(&start, SOON)? else { return Err(strange()) };

@@ -204,8 +204,11 @@ impl Session {
     }
 
     fn pids(&self) -> Vec<u32> {
-        let mut pids = vec![std::process::id()];
-        pids.extend(self.contender.iter().flat_map(|contender| contender.pids()));
+        let Some(contender) = &self.contender else { return vec![std::process::id()] };
+        let mut pids = contender.pids();
+        if !contender.is_apart() {
+            pids.push(std::process::id());
+        }
         pids
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod callback;
 pub(crate) mod custom;
 mod echo;
 pub(crate) mod guests;
+pub(crate) mod http;
 pub(crate) mod middleware;
 pub(crate) mod render;
 mod reply;
@@ -94,7 +95,7 @@ pub(crate) struct Guest {
     pub(crate) options: Vec<(&'static str, String)>,
 }
 
-/// All workloads, in the order of reports. `http` is none of them: it has servers in place of functions.
+/// All workloads, in the order of reports.
 pub(crate) fn all() -> Vec<Arc<dyn Workload>> {
     vec![
         Arc::new(echo::Echo),
@@ -103,6 +104,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Workload>> {
         Arc::new(middleware::Middleware),
         Arc::new(render::Render),
         Arc::new(callback::Callback),
+        Arc::new(http::Http),
     ]
 }
 

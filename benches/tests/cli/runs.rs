@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::program::{Ran, bench, guest, run};
 use polyhost_bench::result;
-use polyhost_bench::result::schema::{Outcome, RunResult, StartOutcome};
+use polyhost_bench::result::schema::{ACCOUNT, Outcome, RunResult, StartOutcome};
 
 /// A run of modules of ours with one request.
 fn modules(folder: &Path, modules: &[(&str, &str)], request: &str, more: &[&str]) -> Ran {
@@ -42,7 +42,9 @@ fn is_measured(result: &RunResult, contender: &str) -> bool {
 fn the_list_names_workloads_contenders_and_checks() {
     let listed = run(&["list"]);
     assert_eq!(Some(0), listed.code);
-    for name in ["echo", "native", "clib", "luajit", "cpython", "clr", "start.clr", "http.memory"] {
+    for name in
+        ["echo", "http", "native", "clib", "luajit", "cpython", "clr", "nginx-kestrel", "start.clr", "http.memory"]
+    {
         assert!(listed.out.contains(&format!("  {name} ")), "{name}: {}", listed.out);
     }
 }
@@ -52,6 +54,8 @@ fn what_is_unknown_lists_the_known() {
     for (arguments, says) in [
         (&["run", "--workload", "ecko"][..], "no workload ecko; there are: echo"),
         (&["run", "--runtime", "jvm"], "no contender jvm; there are: native, clib, clr"),
+        (&["run", "--workload", "echo", "--contender", "native,kestrel"], "kestrel has no part in echo; "),
+        (&["run", "--contender", "clr", "--workload", "http,sum,echp"], "no workload echp; there are: echo"),
         (&["run", "--suite", "targets", "--only", "nope"], "no check begins with nope; there are: start.clr"),
         (&["run", "--module", "jvm:a.jar", "--export", "a", "--input", "Cargo.toml"], "no runtime jvm"),
         (&["run", "--module", "lua:a.lua", "--export", "a", "--input", "/no/such/file"], "cannot read /no/such/file"),
@@ -95,6 +99,41 @@ fn contenders_are_measured_side_by_side() {
     }
     for start in &result.starts {
         assert!(matches!(start.outcome, StartOutcome::Measured(_)), "{start:?}");
+    }
+}
+
+/// What a server needs may not be there; then it says so.
+fn may_be_missing(contender: &str) -> bool {
+    let required = std::env::var("POLYHOST_REQUIRE").unwrap_or_default();
+    contender == "nginx-kestrel" || !required.split(',').any(|it| it.trim() == "clr")
+}
+
+#[test]
+fn servers_are_measured_side_by_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("a.json");
+    let arguments = ["run", "--quick", "--workload", "http", "--payload", "0,64K", "--concurrency", "1,3", "--out"];
+    let ran = run(&[&arguments[..], &[out.to_str().expect("UTF-8")]].concat());
+    assert_eq!(Some(0), ran.code, "{}", ran.err);
+    assert!(ran.out.contains("http, 64 KiB, 3 callers"), "{}", ran.out);
+    let result = read(&out);
+    let names: Vec<_> = result.contenders.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(["polyhost-pool", "polyhost-inline", "kestrel", "nginx-kestrel", "hyper"], names.as_slice());
+    for contender in &result.contenders {
+        if let Some(reason) = &contender.skipped {
+            assert!(may_be_missing(&contender.name) && contender.name != "hyper", "{}: {reason}", contender.name);
+            assert!(ran.out.contains(&format!("skipped: {}: {reason}", contender.name)), "{}", ran.out);
+            eprintln!("skipped: {}: {reason}", contender.name);
+            continue;
+        }
+        assert!(contender.facts.iter().any(|(key, value)| key == ACCOUNT && value.starts_with("of the server alone")));
+        let cells = result.cells.iter().filter(|it| it.contender == contender.name);
+        let measured = cells.filter_map(|it| if let Outcome::Measured(it) = &it.outcome { Some(it) } else { None });
+        let measured: Vec<_> = measured.collect();
+        assert_eq!(4, measured.len(), "{}: {}", contender.name, ran.out);
+        assert!(measured.iter().all(|it| it.call.value > 0.0 && it.cpu.is_some() && it.memory.is_some()));
+        let started = result.starts.iter().find(|it| it.contender == contender.name).map(|it| &it.outcome);
+        assert!(matches!(started, Some(StartOutcome::Measured(_))), "{started:?}");
     }
 }
 
@@ -157,6 +196,9 @@ fn ctrl_c_prints_and_writes_what_there_is() {
     let mut child = command.spawn().expect("it starts");
     let mut errors = BufReader::new(child.stderr.take().expect("piped"));
     let mut line = String::new();
+    errors.read_line(&mut line).expect("a line for what is to come");
+    assert_eq!("3 cells, a minute at most\n", line);
+    line.clear();
     errors.read_line(&mut line).expect("a line for the first cell");
     assert!(line.starts_with("echo, 0 B"), "{line}");
     let pid = rustix::process::Pid::from_child(&child);
