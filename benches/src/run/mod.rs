@@ -1,6 +1,7 @@
 //! A run: the harness, which never has a guest in its own process.
 
 mod lineup;
+mod present;
 mod starts;
 mod tally;
 
@@ -16,6 +17,7 @@ use crate::worker::client::Launcher;
 use crate::worker::protocol::Task;
 use crate::workloads::custom::{Case, Custom};
 use lineup::Lineup;
+pub(crate) use present::missing;
 
 /// Who takes part.
 #[derive(Debug, Clone, PartialEq)]
