@@ -57,7 +57,7 @@ pub(crate) fn render(result: &RunResult) -> String {
         for row in &point.rows {
             let mut record = place(point, row.contender);
             record.extend(["measured".to_owned(), String::new()]);
-            record.extend(numbers(row));
+            record.extend(numbers(row, row.to_baseline.filter(|_| point.baseline.name == "native")));
             write(record);
         }
         for (name, what, reason) in &point.rest {
@@ -74,7 +74,7 @@ fn place(point: &Point<'_>, contender: &str) -> Vec<String> {
     vec![point.workload.to_owned(), point.payload.to_string(), point.concurrency.to_string(), contender.to_owned()]
 }
 
-fn numbers(row: &Row<'_>) -> Vec<String> {
+fn numbers(row: &Row<'_>, to_native: Option<Estimate>) -> Vec<String> {
     let it = row.measured;
     let text = |number: f64| number.to_string();
     let interval = |it: Estimate| [it.value, it.low, it.high].map(text);
@@ -85,7 +85,7 @@ fn numbers(row: &Row<'_>) -> Vec<String> {
     let bytes = |it: Option<u64>| it.map_or_else(String::new, |it| it.to_string());
     let mut all = Vec::new();
     all.extend(interval(it.call));
-    all.extend(row.to_native.map_or_else(Default::default, interval));
+    all.extend(to_native.map_or_else(Default::default, interval));
     all.push(text(row.to_fastest.map_or(1.0, |it| it.value)));
     all.extend(interval(it.throughput));
     all.extend([

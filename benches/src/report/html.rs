@@ -12,6 +12,7 @@ use super::svg::escaped;
 use super::units;
 use super::view::{Point, View};
 use crate::result::schema::RunResult;
+use crate::workloads::http::NAME as HTTP;
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -84,7 +85,10 @@ fn sections(view: &View<'_>) -> Vec<Section> {
         back, the guest works, the caller decodes. The whole call is written at the end.",
         of_workloads(view, "stage", plots::stages),
     );
-    let memory = view.headline().and_then(|point| plots::memory(view, point, "memory"));
+    let mut points: Vec<_> = view.headline().into_iter().chain(view.of_workload(HTTP)).collect();
+    points.dedup_by_key(|point| point.workload);
+    let memory = points.into_iter().enumerate();
+    let memory = memory.filter_map(|(i, point)| plots::memory(view, point, &format!("memory{i}")));
     add(
         "start",
         "Start and memory",

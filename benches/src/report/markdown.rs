@@ -42,16 +42,21 @@ pub(crate) fn render(result: &RunResult) -> String {
     out
 }
 
-const HEAD: &str = "
-| contender | a call | 95 % interval | of native | of fastest | calls/s | p50 | p99 | CPU | memory | note |
-| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- |
-";
+const RULE: &str = "| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- |\n";
 
 fn of_point(point: &Point<'_>) -> String {
     let mut out = format!("\n## {}\n", plain(&point.title()));
     if !point.rows.is_empty() {
-        out += HEAD;
+        let column = point.baseline.column;
+        let _ = writeln!(
+            out,
+            "\n| contender | a call | 95 % interval | {column} | of fastest | calls/s | p50 | p99 | CPU | memory | note |"
+        );
+        out += RULE;
         point.rows.iter().for_each(|row| out += &line(row));
+    }
+    if let Some(whose) = point.whose() {
+        let _ = write!(out, "\n{}\n", plain(&whose));
     }
     for (name, what, reason) in &point.rest {
         let _ = write!(out, "\n{} {what}: {}\n", plain(name), plain(reason));
@@ -71,7 +76,7 @@ fn line(row: &Row<'_>) -> String {
         plain(row.contender),
         units::nanos(it.call.value),
         units::nanos_interval(it.call),
-        row.against_native(),
+        row.against_baseline(),
         row.against_fastest(),
         units::count(it.throughput.value),
         service.0,
@@ -147,7 +152,7 @@ mod tests {
             "clib skipped: no Markdown library for C",
             "child-python failed: ended by signal 11",
             "grpc-rust failed: no answer after 30 s",
-            "nginx was skipped",
+            "jvm was skipped",
             "| luajit |",
             "had not settled",
             "baseline",

@@ -2,10 +2,11 @@
 
 use crate::measure::histogram;
 use crate::result::schema::{
-    Cell, Contender, Environment, Measured, Memory, OpenLoop, Outcome, RunResult, SCHEMA, Stages, Start, StartOutcome,
-    StartTimes, Steady, Usage,
+    ACCOUNT, Cell, Contender, Environment, Measured, Memory, OpenLoop, Outcome, RunResult, SCHEMA, Stages, Start,
+    StartOutcome, StartTimes, Steady, Usage,
 };
 use crate::stats::Estimate;
+use crate::workloads::http::NAME as HTTP;
 
 /// Name, what it is, nanoseconds of a call, nanoseconds a byte, milliseconds to start, MiB, what two callers gain.
 type Known = (&'static str, &'static str, f64, f64, f64, u64, f64);
@@ -22,11 +23,19 @@ const KNOWN: [Known; 9] = [
     ("child-python", "the same in Python", 21_500.0, 0.7, 46.0, 22, 1.6),
 ];
 
+const SERVERS: [Known; 5] = [
+    ("polyhost-pool", "ASP.NET Core behind Polyhost", 61_000.0, 0.9, 310.0, 71, 3.4),
+    ("polyhost-inline", "the same, inline", 42_000.0, 0.8, 305.0, 66, 3.9),
+    ("kestrel", "the same behind Kestrel", 78_000.0, 0.9, 290.0, 74, 3.1),
+    ("nginx-kestrel", "the same behind nginx", 131_000.0, 1.4, 340.0, 88, 2.7),
+    ("hyper", "hyper alone", 29_000.0, 0.4, 12.0, 7, 4.1),
+];
+
 /// Workload, how much slower than echo.
 const WORKLOADS: [(&str, f64); 6] =
     [("echo", 1.0), ("sum", 2.1), ("transform", 9.0), ("middleware", 3.2), ("render", 60.0), ("callback", 5.0)];
 
-/// What a standard run looks like: 80 cells or so.
+/// What a standard run looks like: more than 80 cells, and those of `http`.
 pub(crate) fn standard() -> RunResult {
     let mut random = fastrand::Rng::with_seed(1);
     let mut cells = Vec::new();
@@ -43,15 +52,23 @@ pub(crate) fn standard() -> RunResult {
             }
         }
     }
-    let mut contenders = KNOWN.map(contender).to_vec();
-    let skipped = Some("no nginx on PATH; apt install nginx".to_owned());
+    for (payload, concurrency) in [(0, 1), (0, 16), (1 << 10, 1), (1 << 10, 16), (64 << 10, 1)] {
+        for known in SERVERS {
+            let outcome = outcome(known, HTTP, 1.0, payload, concurrency, &mut random);
+            let (workload, contender) = (HTTP.to_owned(), known.0.to_owned());
+            cells.push(Cell { workload, payload, concurrency, contender, outcome });
+        }
+    }
+    let all: Vec<Known> = KNOWN.into_iter().chain(SERVERS).collect();
+    let mut contenders: Vec<_> = all.iter().copied().map(contender).collect();
+    let skipped = Some("no JVM on PATH; apt install default-jdk".to_owned());
     contenders.push(Contender {
-        name: "nginx".to_owned(),
-        what: "before Kestrel".to_owned(),
+        name: "jvm".to_owned(),
+        what: "Java in this process".to_owned(),
         facts: Vec::new(),
         skipped,
     });
-    RunResult { cells, contenders, starts: KNOWN.map(start).to_vec(), ..none() }
+    RunResult { cells, contenders, starts: all.into_iter().map(start).collect(), ..none() }
 }
 
 /// A run in which nothing was measured.
@@ -169,6 +186,7 @@ fn contender(known: Known) -> Contender {
         "clr" => &[("runtime", ".NET 8.0.12"), ("garbage collector", "workstation, concurrent")],
         "cpython" => &[("runtime", "CPython 3.13.2"), ("protobuf", "upb 5.29")],
         "luajit" => &[("runtime", "LuaJIT 2.1.1736781742")],
+        _ if SERVERS.contains(&known) => &[(ACCOUNT, "of the server alone")],
         _ => &[],
     };
     let facts = facts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -209,7 +227,12 @@ fn outcome(
         cpu: Some(estimate.scaled(if one > 5000.0 { 0.7 } else { 1.0 })),
         switches: Some(if one > 5000.0 { 2.02 } else { 0.0 }),
         steady: Steady { reached: name != "luajit" || workload != "render", calls: 100_000 },
-        stages: Some(Stages { encode: coding, cross: one - 2.0 * coding - guest, guest, decode: coding }),
+        stages: (workload != HTTP).then_some(Stages {
+            encode: coding,
+            cross: one - 2.0 * coding - guest,
+            guest,
+            decode: coding,
+        }),
         memory: Some(memory((mib << 20) + 3 * payload as u64)),
     }))
 }

@@ -79,12 +79,12 @@ fn heading(result: &RunResult) -> String {
 /// A column: its name, how soon it is left out (0: never), what is in it.
 type Column<'a> = (&'static str, u8, Box<dyn Fn(&Row<'a>) -> String + 'a>);
 
-fn columns<'a>() -> Vec<Column<'a>> {
+fn columns<'a>(baseline: &'static str) -> Vec<Column<'a>> {
     vec![
         ("", 0, Box::new(|row| plain(row.contender))),
         ("a call", 0, Box::new(|row| units::nanos(row.measured.call.value))),
         ("95 % interval", 2, Box::new(|row| units::nanos_interval(row.measured.call))),
-        ("of native", 1, Box::new(Row::against_native)),
+        (baseline, 1, Box::new(Row::against_baseline)),
         ("of fastest", 4, Box::new(Row::against_fastest)),
         ("calls/s", 5, Box::new(|row| units::count(row.measured.throughput.value))),
         ("p50", 7, Box::new(|row| row.measured.service.as_ref().map_or_else(String::new, |it| units::nanos(it.p50)))),
@@ -97,11 +97,12 @@ fn columns<'a>() -> Vec<Column<'a>> {
 fn of_point(point: &Point<'_>, width: Option<usize>) -> String {
     let mut lines = Vec::new();
     if !point.rows.is_empty() {
-        let columns = columns();
+        let columns = columns(point.baseline.column);
         let rows = point.rows.iter().map(|row| columns.iter().map(|(.., text)| text(row)).collect());
         let kept: Vec<_> = columns.iter().map(|(name, leave, _)| (*name, *leave)).collect();
         lines.push(fitted(&kept, rows.collect(), width));
     }
+    lines.extend(point.whose().map(|whose| plain(&whose)));
     let notes = point.rows.iter().map(|row| (row, row.note())).filter(|(_, note)| !note.is_empty());
     lines.extend(notes.map(|(row, note)| format!("{}: {}", plain(row.contender), plain(&note))));
     let open = point.rows.iter().filter_map(|row| Some(format!("{} {}", plain(row.contender), row.open_loop()?)));
@@ -189,7 +190,9 @@ mod tests {
             "child-python FAILED: ended by signal 11",
             "luajit: had not settled",
             "grpc-rust FAILED: no answer after 30 s",
-            "skipped: nginx: no nginx",
+            "skipped: jvm: no JVM",
+            "of kestrel",
+            "CPU and memory: of the server alone",
             "warning: other programs",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn tables_fit_narrow_terminals() {
-        for width in [40, 60, 80, 100, 200] {
+        for width in [48, 60, 80, 100, 200] {
             let text = within(&sample::standard(), Some(width));
             // Tables only: reasons and notes are for the terminal to break.
             let rows = text.lines().filter(|line| line.starts_with([' ', '─', '═']));

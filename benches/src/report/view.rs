@@ -1,13 +1,27 @@
 //! A result as it is looked at: the contenders of one point of the matrix next to each other.
 
-use crate::result::schema::{Cell, Measured, Outcome, RunResult, StartOutcome, StartTimes};
+use crate::result::schema::{ACCOUNT, Cell, Measured, Outcome, RunResult, StartOutcome, StartTimes};
 use crate::stats::Estimate;
 use crate::stats::compare::ratio_by_round;
 
 use super::units;
+use crate::workloads::http::NAME as HTTP;
 
-/// The contender that the others are compared with.
-pub(crate) const BASELINE: &str = "native";
+/// Whom the others are compared with: the floor of calls, and who serves ASP.NET Core by default.
+fn baseline(workload: &str) -> Baseline {
+    match workload {
+        HTTP => Baseline { name: "kestrel", column: "of kestrel" },
+        _ => Baseline { name: "native", column: "of native" },
+    }
+}
+
+/// The contender that the others of a point are compared with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Baseline {
+    pub(crate) name: &'static str,
+    /// The column of how many times its time another takes.
+    pub(crate) column: &'static str,
+}
 
 /// A result, ordered for readers.
 pub(crate) struct View<'a> {
@@ -22,9 +36,12 @@ pub(crate) struct Point<'a> {
     pub(crate) workload: &'a str,
     pub(crate) payload: usize,
     pub(crate) concurrency: usize,
+    pub(crate) baseline: Baseline,
     pub(crate) rows: Vec<Row<'a>>,
     /// In the order of rows, those that were not measured: name, what came of it, reason.
     pub(crate) rest: Vec<(&'a str, &'static str, &'a str)>,
+    /// Whose CPU and memory are told, where that is not all of a contender's processes.
+    pub(crate) account: Vec<&'a str>,
 }
 
 /// A contender that was measured.
@@ -32,7 +49,8 @@ pub(crate) struct Row<'a> {
     pub(crate) contender: &'a str,
     pub(crate) measured: &'a Measured,
     /// How many times the baseline's time it takes; none for the baseline itself, and where there is no baseline.
-    pub(crate) to_native: Option<Estimate>,
+    pub(crate) to_baseline: Option<Estimate>,
+    pub(crate) is_baseline: bool,
     /// How many times the fastest one's time it takes; none for the fastest.
     pub(crate) to_fastest: Option<Estimate>,
     /// Whose intervals overlap with its own.
@@ -59,7 +77,7 @@ impl<'a> View<'a> {
         let place = |cell: &&Cell| names.iter().position(|name| *name == cell.contender);
         let points = points.into_iter().map(|mut cells| {
             cells.sort_by_key(place);
-            Point::new(&cells)
+            Point::new(&cells, result)
         });
         View { result, points: points.collect(), names }
     }
@@ -121,8 +139,9 @@ impl<'a> View<'a> {
 }
 
 impl<'a> Point<'a> {
-    fn new(cells: &[&'a Cell]) -> Point<'a> {
+    fn new(cells: &[&'a Cell], result: &'a RunResult) -> Point<'a> {
         let first = cells[0];
+        let baseline = baseline(&first.workload);
         let mut rows: Vec<(&str, &Measured)> = Vec::new();
         let mut rest = Vec::new();
         for cell in cells {
@@ -132,7 +151,7 @@ impl<'a> Point<'a> {
                 Outcome::Failed(reason) => rest.push((cell.contender.as_str(), "failed", reason.as_str())),
             }
         }
-        let native = rows.iter().find(|(name, _)| *name == BASELINE).copied();
+        let base = rows.iter().find(|(name, _)| *name == baseline.name).copied();
         let fastest = rows.iter().min_by(|a, b| a.1.call.value.total_cmp(&b.1.call.value)).copied();
         let compared = |row: (&str, &Measured), with: Option<(&str, &Measured)>| {
             with.filter(|with| with.0 != row.0).map(|with| ratio(row.1, with.1))
@@ -140,7 +159,8 @@ impl<'a> Point<'a> {
         let of = |row: (&'a str, &'a Measured)| Row {
             contender: row.0,
             measured: row.1,
-            to_native: compared(row, native),
+            to_baseline: compared(row, base),
+            is_baseline: row.0 == baseline.name,
             to_fastest: compared(row, fastest),
             alike: rows
                 .iter()
@@ -148,9 +168,20 @@ impl<'a> Point<'a> {
                 .map(|it| it.0)
                 .collect(),
         };
+        let account = rows.iter().filter_map(|(name, _)| {
+            let facts = &result.contenders.iter().find(|it| it.name == *name)?.facts;
+            Some(facts.iter().find(|(key, _)| key == ACCOUNT)?.1.as_str())
+        });
+        let mut account: Vec<_> = account.collect();
+        account.dedup();
         let rows = rows.iter().map(|row| of(*row)).collect();
         let Cell { workload, payload, concurrency, .. } = first;
-        Point { workload, payload: *payload, concurrency: *concurrency, rows, rest }
+        Point { workload, payload: *payload, concurrency: *concurrency, baseline, rows, rest, account }
+    }
+
+    /// Whose CPU and memory are told, in words; nothing where they are of all processes of each contender.
+    pub(crate) fn whose(&self) -> Option<String> {
+        (!self.account.is_empty()).then(|| format!("{ACCOUNT}: {}", self.account.join(", ")))
     }
 
     /// Such as `echo, 1 KiB, 2 callers`.
@@ -167,10 +198,10 @@ impl Row<'_> {
     }
 
     /// `baseline` for itself, or how many times its time; empty where it was not measured.
-    pub(crate) fn against_native(&self) -> String {
-        match self.to_native {
+    pub(crate) fn against_baseline(&self) -> String {
+        match self.to_baseline {
             Some(ratio) => units::times(ratio.value),
-            None if self.contender == BASELINE => "baseline".to_owned(),
+            None if self.is_baseline => "baseline".to_owned(),
             None => String::new(),
         }
     }

@@ -53,6 +53,7 @@ pub fn parse(text: &str) -> Result<RunResult, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::sample;
     use crate::result::schema::Environment;
 
     fn empty() -> RunResult {
@@ -79,6 +80,17 @@ mod tests {
         assert_eq!("2026-11-21T17:00:00Z", read(&path).expect("it is one").started);
         let error = write(&empty(), &folder.path().join("none/a.json")).expect_err("no such folder");
         assert!(error.contains("none/a.json"), "{error}");
+    }
+
+    #[test]
+    fn a_standard_run_makes_a_file_of_less_than_300_kb() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for result in [sample::standard(), sample::open_loop()] {
+            let path = folder.path().join("a.json");
+            write(&result, &path).expect("it can be written");
+            let bytes = std::fs::metadata(&path).expect("it is there").len();
+            assert!(bytes < 300_000, "{bytes}");
+        }
     }
 
     #[test]

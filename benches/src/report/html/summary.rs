@@ -15,11 +15,12 @@ pub(super) fn render(view: &View<'_>) -> String {
     let axis = Axis::of(point);
     let mut out = format!(
         "<section><h2>A call: {}</h2>\n<p>{}</p>\n<div class=\"card\"><table class=\"score\"><thead><tr>\
-         <th>contender</th><th class=\"track\"><span class=\"axis\">{}</span></th><th>a call</th><th>of native</th>\
+         <th>contender</th><th class=\"track\"><span class=\"axis\">{}</span></th><th>a call</th><th>{}</th>\
          <th>cold start</th><th>memory</th></tr></thead><tbody>\n",
         escaped(&point.title()),
         sentence(point),
-        axis.labels()
+        axis.labels(),
+        point.baseline.column
     );
     let starts = view.starts();
     for row in &point.rows {
@@ -38,7 +39,7 @@ pub(super) fn render(view: &View<'_>) -> String {
             escaped(row.contender),
             axis.row(row, number),
             units::nanos(row.measured.call.value),
-            row.against_native(),
+            row.against_baseline(),
         );
     }
     out += "</tbody></table></div>\n";

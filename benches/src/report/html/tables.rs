@@ -12,6 +12,7 @@ const COLUMNS: [&str; 12] = [
     "contender",
     "a call",
     "95 % interval",
+    // In place of it, that of the point's baseline.
     "of native",
     "of fastest",
     "calls/s",
@@ -31,7 +32,8 @@ pub(super) fn render(view: &View<'_>) -> String {
 }
 
 fn of_point(point: &Point<'_>) -> String {
-    let mut out = begin(&point.title(), &COLUMNS);
+    let columns = COLUMNS.map(|it| if it == "of native" { point.baseline.column } else { it });
+    let mut out = begin(&point.title(), &columns);
     for row in &point.rows {
         let cells: String = cells(row).iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
         let (name, note) = (escaped(row.contender), escaped(&row.note()));
@@ -42,6 +44,9 @@ fn of_point(point: &Point<'_>) -> String {
     let open = point.rows.iter().filter_map(|row| Some((row, row.measured.response.as_ref()?)));
     let open: String = open.map(|(row, open)| open_row(row.contender, open)).collect();
     out += END;
+    if let Some(whose) = point.whose() {
+        let _ = writeln!(out, "<p class=\"soft\">{}</p>", escaped(&whose));
+    }
     if !open.is_empty() {
         let columns = ["contender", "calls/s wanted", "reached", "p50", "p99", "p99.9", "longest"];
         out += &begin(&format!("{}: open loop", point.title()), &columns);
@@ -69,7 +74,7 @@ fn cells(row: &Row<'_>) -> [String; 10] {
     [
         units::nanos(it.call.value),
         units::nanos_interval(it.call),
-        row.against_native(),
+        row.against_baseline(),
         row.against_fastest(),
         units::count(it.throughput.value),
         service(|it| it.p50),
@@ -168,4 +173,5 @@ const METHOD: &str = "<p>Each contender of each workload lives in a process of i
     disturbs all alike.</p>\n\
     <p>A time is the median of the rounds, with its 95 % interval by bootstrap; ratios are of rounds that ran next to \
     each other. Percentiles are of single calls, where these are long enough to be timed by themselves. CPU and memory \
-    are of the contender's processes, by the system's account.</p>\n";
+    are of the contender's processes, by the system's account: of a worker that calls, and of what it has started; of a \
+    server of HTTP, without its client.</p>\n";
