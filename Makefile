@@ -4,7 +4,7 @@ TOOL = --package polyhost-toolchain --features setup --bin polyhost-setup
 SETUP = $(CARGO) run --quiet $(TOOL) --
 PYTHON = .venv/bin/python
 
-.PHONY: help demo test test-web setup report fmt lint docs bench clean
+.PHONY: help demo test test-web setup report fmt lint docs bench targets clean
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,9 +40,17 @@ lint: setup ## Checks formats and lints
 docs: setup ## Builds the documentation, without warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $$($(SETUP) scope) --no-deps
 
-bench: setup ## Measures, and compares with the targets
+# LABEL is what you call the machine; FULL=1 measures everything, in some hours.
+LABEL ?= local
+BENCH = $(CARGO) run --release --package polyhost-bench --
+
+bench: setup ## Measures all contenders in ten minutes (LABEL=machine, FULL=1), into benches/results
 	$(CARGO) build --release --package polyhost-bench --bins
-	$(CARGO) run --release --package polyhost-bench -- run --suite targets
+	$(BENCH) run --label $(LABEL) --out benches/results/ $(if $(FULL),--full)
+
+targets: setup ## Measures, and compares with the targets of the project
+	$(CARGO) build --release --package polyhost-bench --bins
+	$(BENCH) run --suite targets
 
 clean: ## Removes what was built; what was set up stays in .dotnet and .venv
 	$(CARGO) clean
