@@ -19,6 +19,7 @@ pub mod roslyn;
 mod apt;
 mod compile;
 mod files;
+mod library;
 mod npm;
 mod project;
 mod registry;
