@@ -1,11 +1,15 @@
 //! Where panics stop, and the barrier that makes entering a module cheap.
 
+mod current;
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{Ordering, compiler_fence, fence};
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use current::{Current, Drained, Kept, Replaced};
 
 /// Runs host code that a guest has called, and turns a panic into an error.
 ///

@@ -18,6 +18,7 @@ pub mod abi;
 pub mod boundary;
 mod call;
 pub mod cancel;
+mod deployment;
 mod error;
 mod function;
 #[cfg(feature = "json")]
@@ -38,6 +39,7 @@ pub use futures_core::future::BoxFuture;
 
 pub use call::{CallContext, Metadata};
 pub use cancel::{CancelReason, CancelToken};
+pub use deployment::{DeployReport, Deployment, ReplacedVersion};
 pub use error::{Code, Error, ErrorKind, Frame, GuestError, Result};
 pub use function::{Export, Function};
 #[cfg(feature = "json")]

@@ -34,6 +34,8 @@ pub struct Lifecycle {
 /// What one thread is inside of, outermost first. Written by that thread alone. Never freed: the next thread gets it.
 struct Slots {
     inside: [AtomicPtr<Lifecycle>; MAX_DEPTH],
+    /// The addresses of what it uses meanwhile and others may replace; see [`Use`].
+    uses: [AtomicPtr<()>; MAX_DEPTH],
 }
 
 /// All there are, and those that no thread has at the moment.
@@ -47,7 +49,9 @@ static THREADS: Mutex<Threads> = Mutex::new(Threads { all: Vec::new(), free: Vec
 
 thread_local! {
     /// Without a destructor, so that asking is one load.
-    static HERE: Here = const { Here { light: Cell::new(None), slots: Cell::new(None), depth: Cell::new(0) } };
+    static HERE: Here = const {
+        Here { light: Cell::new(None), slots: Cell::new(None), depth: Cell::new(0), uses: Cell::new(0) }
+    };
     /// Gives the slots back at the thread's end.
     static OWNED: Owned = const { Owned };
 }
@@ -57,6 +61,7 @@ struct Here {
     light: Cell<Option<&'static Slots>>,
     slots: Cell<Option<&'static Slots>>,
     depth: Cell<usize>,
+    uses: Cell<usize>,
 }
 
 struct Owned;
@@ -71,7 +76,10 @@ impl Here {
         OWNED.try_with(|_| ()).ok()?;
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = threads.free.pop().unwrap_or_else(|| {
-            let new = Slots { inside: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH] };
+            let new = Slots {
+                inside: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH],
+                uses: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH],
+            };
             let slots: &'static Slots = Box::leak(Box::new(new));
             threads.all.push(slots);
             slots
@@ -242,6 +250,64 @@ impl Drop for Suspended {
             self.lifecycle.tell_left();
         }
     }
+}
+
+/// A place in which this thread announces the address of what it uses, as it does for modules it is inside of; see
+/// [`boundary::Current`]. The innermost is dropped first.
+pub(crate) struct Use {
+    slot: &'static AtomicPtr<()>,
+    depth: usize,
+    light: bool,
+    /// Neither Send nor Sync: the slot belongs to this thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Use {
+    /// Takes this thread's next place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`] where [`MAX_DEPTH`] are taken.
+    #[inline]
+    pub(crate) fn begin() -> Result<Use> {
+        let (depth, light) = HERE.with(|here| (here.uses.get(), here.light.get()));
+        if depth >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        let Some(slots) = light.or_else(|| HERE.with(Here::slots)) else { return Err(ending()) };
+        HERE.with(|here| here.uses.set(depth + 1));
+        Ok(Use { slot: &slots.uses[depth], depth, light: light.is_some(), _thread: PhantomData })
+    }
+
+    /// Announces an address in place of what was announced before. Who asks for [`users`] after a
+    /// [`boundary::barrier_everywhere`] sees it, or else whatever this thread loads next was stored before that.
+    #[inline]
+    pub(crate) fn announce(&self, address: *mut ()) {
+        self.slot.store(address, Ordering::Relaxed);
+        boundary::light_barrier(self.light);
+    }
+}
+
+impl Drop for Use {
+    #[inline]
+    fn drop(&mut self) {
+        self.slot.store(std::ptr::null_mut(), Ordering::Release);
+        HERE.with(|here| here.uses.set(self.depth));
+        boundary::light_barrier(self.light);
+    }
+}
+
+/// How often an address is announced: by other threads, and by this one.
+pub(crate) fn users(address: *const ()) -> (usize, usize) {
+    let mine = HERE.with(|here| here.slots.get()).map_or(std::ptr::null(), std::ptr::from_ref);
+    let count = |slots: &Slots| {
+        let same = |slot: &&AtomicPtr<()>| std::ptr::eq(slot.load(Ordering::Acquire), address);
+        slots.uses.iter().filter(same).count()
+    };
+    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    threads.all.iter().fold((0, 0), |(others, own), slots| match std::ptr::eq(*slots, mine) {
+        true => (others, own + count(slots)),
+        false => (others + count(slots), own),
+    })
 }
 
 #[cold]
