@@ -94,8 +94,11 @@ impl Capabilities {
     pub const STACK_GUARD: Capabilities = Capabilities(1 << 8);
     /// `instances` of one module run side by side.
     pub const INSTANCES: Capabilities = Capabilities(1 << 9);
+    /// A file that has changed is loaded as it is now, beside what was loaded of it before, any number of times: what a
+    /// [`Deployment`](crate::Deployment) of files needs.
+    pub const RELOAD: Capabilities = Capabilities(1 << 10);
 
-    const NAMES: [(&'static str, Capabilities); 10] = [
+    const NAMES: [(&'static str, Capabilities); 11] = [
         ("parallel", Capabilities::PARALLEL),
         ("concurrent_wait", Capabilities::CONCURRENT_WAIT),
         ("native_async", Capabilities::NATIVE_ASYNC),
@@ -106,6 +109,7 @@ impl Capabilities {
         ("source_text", Capabilities::SOURCE_TEXT),
         ("stack_guard", Capabilities::STACK_GUARD),
         ("instances", Capabilities::INSTANCES),
+        ("reload", Capabilities::RELOAD),
     ];
 
     /// No capability.

@@ -17,6 +17,8 @@ pub struct Subject {
     pub(crate) text: Option<ModuleSource>,
     pub(crate) endless: Option<ModuleSource>,
     pub(crate) broken: Vec<Broken>,
+    /// The name of a file, and what it holds in two versions.
+    pub(crate) versions: Option<(String, [Vec<u8>; 2])>,
     pub(crate) expectations: Expectations,
     // What the first start gave, for all cases of this process.
     started: OnceLock<Result<Arc<dyn Runtime>, String>>,
@@ -46,6 +48,7 @@ impl Subject {
             text: None,
             endless: None,
             broken: Vec::new(),
+            versions: None,
             expectations: Expectations::default(),
             started: OnceLock::new(),
         }
@@ -74,6 +77,15 @@ impl Subject {
     pub fn broken(mut self, what: impl Into<String>, source: ModuleSource, says: &[&str]) -> Self {
         let says = says.iter().map(|&part| part.to_owned()).collect();
         self.broken.push(Broken { what: what.into(), source, says });
+        self
+    }
+
+    /// Adds what a file of this name holds first, and then; for those that claim `RELOAD`.
+    ///
+    /// Both versions export `raw/Tell`, which returns `1` in the first and `2` in the second, and `raw/Across`, which
+    /// calls the host service `between` without input and returns the same then.
+    pub fn versions(mut self, file: &str, one: impl Into<Vec<u8>>, two: impl Into<Vec<u8>>) -> Self {
+        self.versions = Some((file.to_owned(), [one.into(), two.into()]));
         self
     }
 

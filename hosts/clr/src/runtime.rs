@@ -206,6 +206,7 @@ impl Runtime for Clr {
             .with(Capabilities::CONCURRENT_WAIT)
             .with(Capabilities::COOPERATIVE_CANCEL)
             .with(Capabilities::UNLOAD)
+            .with(Capabilities::RELOAD)
             .with(Capabilities::SOURCE_TEXT)
     }
 

@@ -113,6 +113,7 @@ impl Runtime for Cpython {
             .with(Capabilities::SOURCE_TEXT)
             .with(Capabilities::STACK_GUARD)
             .with(Capabilities::UNLOAD)
+            .with(Capabilities::RELOAD)
     }
 
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {

@@ -75,6 +75,7 @@ impl Runtime for LuaJit {
             Capabilities::INTERRUPT,
             Capabilities::MEMORY_LIMIT,
             Capabilities::UNLOAD,
+            Capabilities::RELOAD,
             Capabilities::SOURCE_TEXT,
             Capabilities::STACK_GUARD,
         ]

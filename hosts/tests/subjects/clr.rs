@@ -24,6 +24,7 @@ pub(super) fn subject() -> Subject {
         .text(ModuleSource::Text { name: "Echo.cs".into(), text: ECHO.into() })
         .broken("a file that is no assembly", ModuleSource::Path(in_workspace("Cargo.toml")), &["Cargo.toml"])
         .broken("a syntax error", source("Broken.cs", "class Broken\n{\n    int\n}\n"), &["Broken.cs", "CS"])
+        .versions("Versions.cs", VERSIONS, VERSIONS.replace("\"1\"", "\"2\""))
         .expectations(&expectations())
 }
 
@@ -40,6 +41,23 @@ fn expectations() -> String {
 fn source(name: &str, text: &str) -> ModuleSource {
     ModuleSource::Text { name: name.into(), text: text.into() }
 }
+
+const VERSIONS: &str = r#"
+using Polyhost;
+
+public static class Versions
+{
+    [Export("raw/Tell")]
+    public static byte[] Tell(byte[] input) => "1"u8.ToArray();
+
+    [Export("raw/Across")]
+    public static byte[] Across(byte[] input, CallContext context)
+    {
+        context.Call("between", input);
+        return Tell(input);
+    }
+}
+"#;
 
 const ECHO: &str = r#"
 using Polyhost;

@@ -20,8 +20,24 @@ pub(super) fn subject() -> Subject {
             &["raises.py", "no luck"],
         )
         .broken("a missing import", text("imports.py", "import no_such_module\n"), &["imports.py", "no_such_module"])
+        .versions("versions.py", VERSIONS, VERSIONS.replace("b\"1\"", "b\"2\""))
         .expectations(include_str!("../expectations/cpython.txt"))
 }
+
+const VERSIONS: &str = r#"
+from polyhost import export, service
+
+
+@export("raw/Tell")
+def tell(data: bytes) -> bytes:
+    return b"1"
+
+
+@export("raw/Across")
+def across(data: bytes) -> bytes:
+    service("between")(data)
+    return tell(data)
+"#;
 
 const ECHO: &str = r#"
 from polyhost import export

@@ -16,8 +16,24 @@ pub(super) fn subject() -> Subject {
         .endless(text("endless.lua", "while true do end\n"))
         .broken("a syntax error", text("syntax.lua", "local x = 1\nlocal y = = 2\n"), &["syntax.lua", "2"])
         .broken("an error while it loads", text("raises.lua", "\nerror('no luck')\n"), &["raises.lua", "no luck"])
+        .versions("versions.lua", VERSIONS, VERSIONS.replace("\"1\"", "\"2\""))
         .expectations(include_str!("../expectations/luajit.txt"))
 }
+
+const VERSIONS: &str = r#"
+local polyhost = require "polyhost"
+
+local function tell()
+    return "1"
+end
+
+polyhost.export("raw/Tell", tell)
+
+polyhost.export("raw/Across", function(input)
+    polyhost.service("between")(input)
+    return tell()
+end)
+"#;
 
 const ECHO: &str = r#"
 local polyhost = require "polyhost"

@@ -11,6 +11,7 @@ mod log;
 mod messages;
 mod misbehave;
 mod reentrancy;
+mod reload;
 mod resolve;
 mod service;
 mod shutdown;
@@ -39,6 +40,7 @@ pub(crate) fn all() -> Vec<Case> {
         limits::cases(),
         misbehave::cases(),
         unload::cases(),
+        reload::cases(),
         shutdown::cases(),
     ]
     .concat()
