@@ -39,6 +39,9 @@ pub use open::{Opened, Source, close, open, release};
 
 use sys::{PolyhostCall, PolyhostGuest, PolyhostHost, PolyhostOutput, PolyhostSlice, PolyhostStatus};
 
+/// `polyhost.h` itself: what guests in C and C++ are built with.
+pub const HEADER: &str = include_str!("../include/polyhost.h");
+
 /// `POLYHOST_OK`.
 pub const OK: PolyhostStatus = 0;
 

@@ -16,6 +16,9 @@ pub const SHIM: &[u8] = include_bytes!("../prebuilt/Polyhost.dll");
 /// get this copy, whatever lies beside them.
 pub const GUEST: &[u8] = include_bytes!("../prebuilt/Polyhost.Guest.dll");
 
+/// `Polyhost.Guest.xml`, the documentation of [`GUEST`] for editors, which look for it beside the assembly.
+pub const GUEST_DOCUMENTATION: &str = include_str!("../prebuilt/Polyhost.Guest.xml");
+
 /// `Polyhost.Compiler.dll`, a guest that compiles C# projects where there is no SDK. The shim has a copy of its own for
 /// modules that are given as source, so it is loaded as a module only to build assemblies.
 ///

@@ -44,9 +44,16 @@ fn assemblies_match_their_sources() {
         }
         assert!(result.status.success(), "{said}\n{}", String::from_utf8_lossy(&result.stderr));
     }
-    let pairs = ["Polyhost", "Polyhost.Guest", "Polyhost.Compiler", "Polyhost.AspNetCore"].map(|name| {
-        let fresh = out.join(format!("bin/{name}/release/{name}.dll"));
-        (fresh, folder().join(format!("prebuilt/{name}.dll")))
+    let files = [
+        "Polyhost.dll",
+        "Polyhost.Guest.dll",
+        "Polyhost.Guest.xml",
+        "Polyhost.Compiler.dll",
+        "Polyhost.AspNetCore.dll",
+    ];
+    let pairs = files.map(|file| {
+        let name = Path::new(file).file_stem().expect("a name").to_string_lossy();
+        (out.join(format!("bin/{name}/release/{file}")), folder().join("prebuilt").join(file))
     });
     compare(&pairs);
 }

@@ -36,6 +36,9 @@ pub const PACKAGE: &[File] = package![
     "_start.py",
 ];
 
+/// What completes [`PACKAGE`] for type checkers and editors. Hosts need none of it.
+pub const TYPES: &[File] = package!["_native.pyi", "py.typed"];
+
 /// What makes the package importable from its sources; run once, before anything else of it.
 pub const BOOTSTRAP: &CStr =
     match CStr::from_bytes_with_nul(concat!(include_str!("polyhost/_bootstrap.py"), "\0").as_bytes()) {
