@@ -3,6 +3,7 @@
 //! .NET says of all of these only that the format is bad.
 
 use std::fs;
+#[cfg(feature = "aspnet")]
 use std::io::Read;
 use std::path::Path;
 
@@ -144,6 +145,7 @@ fn parse(image: &[u8]) -> Option<Result<(u16, u32), &'static str>> {
 }
 
 /// Whether a file is a program that starts a .NET application, or that one was made into.
+#[cfg(feature = "aspnet")]
 pub(crate) fn is_program(path: &Path) -> bool {
     let magic = fs::File::open(path).and_then(|mut file| {
         let mut magic = [0; 4];

@@ -38,6 +38,7 @@ pub(crate) enum By<'a> {
     /// A module, by the content of a `runtimeconfig.json` of ours.
     Module(&'a str),
     /// An application, by its assembly: the `runtimeconfig.json` and `deps.json` beside it count.
+    #[cfg_attr(not(feature = "aspnet"), allow(dead_code, reason = "applications are that feature's"))]
     Application(&'a Path),
 }
 
