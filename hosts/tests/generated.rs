@@ -1,4 +1,4 @@
-//! The C# and Python messages of the examples and the bench are what their .proto files give.
+//! The C# and Python messages of the examples, the bench and the templates are what their .proto files give.
 //!
 //! `POLYHOST_BLESS=1 cargo test -p polyhost --test generated` writes them anew.
 
@@ -19,7 +19,7 @@ struct Messages {
     python: &'static str,
 }
 
-const ALL: [Messages; 3] = [
+const ALL: [Messages; 4] = [
     Messages {
         proto: ("hosts/examples/hello", "greeter.proto"),
         csharp: "hosts/examples/hello/clr/gen/Greeter.cs",
@@ -35,7 +35,15 @@ const ALL: [Messages; 3] = [
         csharp: "benches/guests/clr/Workloads/gen/Workloads.cs",
         python: "benches/guests/python",
     },
+    Messages {
+        proto: TEMPLATES,
+        csharp: "hosts/cli/templates/clr/src/gen/Greeter.cs",
+        python: "hosts/cli/templates/py",
+    },
 ];
+
+/// What `polyhost new` writes.
+const TEMPLATES: (&str, &str) = ("hosts/cli/templates", "greeter.proto");
 
 #[test]
 fn csharp_matches_the_proto_files() {
@@ -76,6 +84,24 @@ fn python_matches_the_proto_files() {
             compare(&out.join(&file), &project.root().join(messages.python).join(&file));
         }
     }
+}
+
+/// What `make descriptors` gives in a project of `polyhost new c`.
+#[test]
+fn the_descriptors_in_c_match_their_proto_file() {
+    let project = project();
+    let Some(mut compiler) = protoc::find(&project) else {
+        eprintln!("skipped: {} is not there; `make test` gets it", protoc::VERSION);
+        return;
+    };
+    let folder = project.root().join(TEMPLATES.0);
+    let (binary, text) = (out("c").join("descriptors.binpb"), out("c").join("descriptors.inc"));
+    let binary_is = format!("--descriptor_set_out={}", binary.display());
+    assert!(compiler.current_dir(&folder).args([&binary_is, TEMPLATES.1]).status().expect("it starts").success());
+    let bytes = fs::read(&binary).expect("it was written");
+    let line = |bytes: &[u8]| bytes.iter().map(|byte| format!("0x{byte:02x},")).collect::<String>() + "\n";
+    fs::write(&text, bytes.chunks(16).map(line).collect::<String>()).expect("the file can be written");
+    compare(&text, &folder.join("c/descriptors.inc"));
 }
 
 /// The checkout.

@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "aspnet")]
 use crate::serve;
-use crate::{call, completions, doctor, inspect};
+use crate::{call, completions, doctor, inspect, new};
 
 const ABOUT: &str = "\
 Calls and inspects modules of .NET, Python, Lua and native code, all hosted in this one process.
@@ -71,6 +71,7 @@ pub(crate) enum Command {
     Call(call::Call),
     #[cfg(feature = "aspnet")]
     Serve(serve::Serve),
+    New(new::New),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }

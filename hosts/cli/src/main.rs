@@ -11,6 +11,7 @@ mod inspect;
 mod load;
 mod log;
 mod message;
+mod new;
 mod registry;
 mod reply;
 mod schema;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Call(arguments) => screen::keep_stdout().and_then(|()| call::run(&global, &arguments)),
         #[cfg(feature = "aspnet")]
         Command::Serve(arguments) => serve::run(&global, &arguments),
+        Command::New(arguments) => new::run(&global, &arguments),
         Command::Doctor(arguments) => doctor::run(&global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };
