@@ -158,8 +158,10 @@ fn stages(module: &dyn Module, workload: &dyn Workload) {
 
 #[test]
 fn a_process_that_dies_fails_the_call() {
-    let workload = workloads::named("sum").expect("there is one");
-    for contender in ["grpc-rust", "grpc-python", "child-rust", "child-python"] {
+    let all = ["grpc-rust", "grpc-python", "child-rust", "child-python", "kestrel", "nginx-kestrel", "hyper"];
+    for contender in all {
+        let workload = ["sum", "http"].into_iter().find(|it| contenders::takes(contender, it)).expect("one of them");
+        let workload = workloads::named(workload).expect("there is one");
         let Some(started) = ready(contender, &workload) else { continue };
         let mut caller = started.caller().unwrap_or_else(|e| panic!("{contender}: {e:?}"));
         let request = workload.requests(64, 1, &mut fastrand::Rng::with_seed(1)).remove(0);
