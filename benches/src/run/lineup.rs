@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tally::Tally;
-use super::{Interrupted, Run};
+use super::{Interrupted, Run, place};
 use crate::matrix::{Pace, Point};
 use crate::result::schema::{Outcome, Steady, Usage};
 use crate::worker::client::{Gone, Worker};
@@ -126,7 +126,7 @@ impl Lineup {
 }
 
 fn title(point: &Point) -> String {
-    format!("{} {} B ×{}", point.workload, point.payload, point.concurrency)
+    place(&point.workload, point.payload, point.concurrency)
 }
 
 impl Place {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::contenders::{self, Known};
 use crate::matrix::{Plan, Point};
+use crate::report::units;
 use crate::result::environment::{self, Noise};
 use crate::result::schema::{Cell, Contender, Outcome, RunResult, SCHEMA, Start};
 use crate::worker::client::Launcher;
@@ -219,7 +220,7 @@ impl<'a> Run<'a> {
         let plan = &self.setup.plan;
         let mut remarks = Vec::new();
         if !plan.left_out.is_empty() {
-            let names = plan.left_out.iter().map(|it| format!("{} {} B ×{}", it.workload, it.payload, it.concurrency));
+            let names = plan.left_out.iter().map(|it| place(&it.workload, it.payload, it.concurrency));
             let names = names.collect::<Vec<_>>().join(", ");
             remarks.push(format!("left out, to stay within the time of the standard plan: {names}; see --full"));
         }
@@ -235,7 +236,7 @@ impl<'a> Run<'a> {
         if !unsteady.is_empty() {
             let names = unsteady
                 .iter()
-                .map(|it| format!("{} {} {} B ×{}", it.contender, it.workload, it.payload, it.concurrency));
+                .map(|it| format!("{} {}", it.contender, place(&it.workload, it.payload, it.concurrency)));
             let (some, more) = (names.take(NAMED).collect::<Vec<_>>().join(", "), unsteady.len().saturating_sub(NAMED));
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             remarks.push(format!("still getting faster when their warm-up was over: {some}{more}"));
@@ -246,4 +247,9 @@ impl<'a> Run<'a> {
     fn is_interrupted(&self) -> bool {
         self.setup.interrupted.load(Ordering::Relaxed)
     }
+}
+
+/// A place of the matrix, for people.
+fn place(workload: &str, payload: usize, concurrency: usize) -> String {
+    format!("{workload} {} ×{concurrency}", units::bytes(payload as u64))
 }
