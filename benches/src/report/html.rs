@@ -75,7 +75,8 @@ fn sections(view: &View<'_>) -> Vec<Section> {
         "throughput",
         "Payload and callers",
         "Calls a second; higher is better. Where a line bends down, the bytes cost more \
-        than the call. With more callers at the same time, nothing is lost on the dashed line.",
+        than the call. With more callers at the same time, nothing is lost on the dashed line, which is drawn where each \
+        has a processor.",
         of_names(view, "thr", plots::throughput) + &of_names(view, "par", plots::scaling),
     );
     add(

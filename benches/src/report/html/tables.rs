@@ -103,7 +103,11 @@ fn starts(view: &View<'_>) -> String {
 }
 
 fn begin(title: &str, columns: &[&str]) -> String {
-    let columns: String = columns.iter().map(|it| format!("<th scope=\"col\">{it}</th>")).collect();
+    let column = |it: &&str| {
+        let class = if *it == "note" { " class=\"why\"" } else { "" };
+        format!("<th scope=\"col\"{class}>{it}</th>")
+    };
+    let columns: String = columns.iter().map(column).collect();
     let title = escaped(title);
     // It scrolls where it is too wide: so the keyboard must reach it, and it needs a name.
     format!(

@@ -99,7 +99,7 @@ fn names(plot: Node<'_, '_>, contender: &str) {
     assert!(words.contains(&shown), "{shown}: {words}");
     let written: Vec<&str> = texts(plot, "text").iter().filter_map(Node::text).collect();
     let begins = |name: &str| written.iter().any(|it| it.starts_with(name));
-    let written = begins(&shown) || (40..120).any(|width| begins(&fitted(&shown, f64::from(width))));
+    let written = begins(&shown) || (40..140).any(|width| begins(&fitted(&shown, f64::from(width))));
     assert!(written, "{shown}");
 }
 

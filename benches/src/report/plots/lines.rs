@@ -38,7 +38,7 @@ impl Lines<'_> {
     /// Draws it; `None` where nothing can be drawn.
     pub(super) fn draw(&self) -> Option<Svg> {
         let height = (TOP + BOTTOM + GAP * (self.lines.len() as f64 + 0.5)).max(250.0);
-        let names = self.lines.iter().map(|it| width_of(&it.text)).fold(0.0, f64::max).min(112.0);
+        let names = self.lines.iter().map(|it| width_of(&it.text)).fold(0.0, f64::max).min(136.0);
         let (right, bottom) = (WIDTH - LEAD - names - 3.0, height - BOTTOM);
         let guide = self.guide.iter().flat_map(|(points, _)| points);
         let values = self.lines.iter().flat_map(|it| &it.points).chain(guide).map(|point| point.1);

@@ -171,8 +171,10 @@ pub(crate) fn scaling(view: &View<'_>, workload: &str, id: &str) -> Option<Plot>
     let (mut lines, says) = across(view, &points, |point| place(point.concurrency), gain);
     for line in &mut lines {
         let gain = line.points.last().map_or(0.0, |it| it.1);
-        line.text = format!("{} {gain:.2}×", fitted(line.name, 74.0));
+        line.text = format!("{} {gain:.2}×", fitted(line.name, 92.0));
     }
+    // More callers than processors have to share these: nothing would be ideal.
+    let alone = last <= view.result.environment.cores;
     let ideal = points.iter().map(|it| (place(it.concurrency), it.concurrency as f64 / first as f64)).collect();
     let lines = Lines {
         lines,
@@ -181,7 +183,7 @@ pub(crate) fn scaling(view: &View<'_>, workload: &str, id: &str) -> Option<Plot>
         y_name: "throughput, as a multiple of the left end's",
         y_ticks: units::times,
         linear: true,
-        guide: Some((ideal, "ideal")),
+        guide: alone.then_some((ideal, "ideal")),
     };
     let title = format!("{workload}, {}", units::bytes(payload as u64));
     let says = format!("From {first} to {last} callers. {says}");
