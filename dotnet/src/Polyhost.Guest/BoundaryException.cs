@@ -9,6 +9,7 @@ internal enum ErrorKind
     Encode = 5,
     Guest = 6,
     Exhausted = 10,
+    Closed = 12,
     Internal = 13,
 }
 

@@ -68,7 +68,7 @@ internal static unsafe class Error
         {
             guest.Message(4, Guest(cause, depth - 1));
         }
-        return guest.Number(5, exception is StatusException status ? (uint)status.Code : 0);
+        return guest.Number(5, (uint)(Own(exception) ?? 0));
     }
 
     /// <summary>What does not compile, an error a frame.</summary>
@@ -138,10 +138,18 @@ internal static unsafe class Error
 
     private static StatusCode StatusOf(PolyhostCall* call, Exception exception) => exception switch
     {
-        StatusException status => status.Code,
+        _ when Own(exception) is { } status => status,
         // The host knows whether it was its own cancellation, and which.
         OperationCanceledException when Host.Table->Cancelled(call) is var reason and not 0 => (StatusCode)reason,
         _ => StatusCode.Unknown,
+    };
+
+    /// <summary>The status that an exception stands for by itself.</summary>
+    private static StatusCode? Own(Exception exception) => exception switch
+    {
+        StatusException status => status.Code,
+        OutOfMemoryException => StatusCode.ResourceExhausted,
+        _ => null,
     };
 
     private static StatusCode StatusOf(ErrorKind kind) => kind switch

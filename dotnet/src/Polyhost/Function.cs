@@ -6,8 +6,8 @@ internal delegate void Handler(ReadOnlySpan<byte> input, Output output);
 /// <summary>An export, with all that a call of it needs.</summary>
 internal sealed class Function(string name, Handler handler)
 {
-    /// <summary>The delegate that runs the export.</summary>
-    internal readonly Handler Handler = handler;
+    /// <summary>The delegate that runs the export; another once its module is stopped.</summary>
+    internal Handler Handler = handler;
 
     /// <summary>What the host calls it by; set when it enters the table.</summary>
     internal ulong Id;

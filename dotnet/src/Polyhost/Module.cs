@@ -88,6 +88,21 @@ internal sealed unsafe class Module
         }
     }
 
+    /// <summary>The modules that are open.</summary>
+    internal static GuestModule?[] Opened() => [.. s_open.Values.Select(module => module.Guest)];
+
+    /// <summary>Refuses every call of a module from now on, with the reason. Those inside go on.</summary>
+    internal static void Stop(GuestModule guest, string reason)
+    {
+        foreach (var module in s_open.Values.Where(module => module.Guest == guest))
+        {
+            foreach (var function in module._functions)
+            {
+                function.Handler = (_, _) => throw new BoundaryException(ErrorKind.Closed, reason);
+            }
+        }
+    }
+
     // Not inlined, so that no temporary of it stays alive in the frame of the caller.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Closed Abandon(ref Module module)

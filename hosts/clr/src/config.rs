@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use polyhost_bridge::Result;
 use polyhost_toolchain::dotnet::{ASPNET, CORE, DotnetRoot, MINIMUM, Wanted};
 use polyhost_toolchain::{Machine, Version};
 use serde_json::{Map, Value, json};
+
+use crate::error;
 
 /// How .NET starts in this process: once, so the first start decides for all.
 ///
@@ -42,6 +45,8 @@ pub struct ClrConfig {
     /// Runtime properties, `configProperties` of a `runtimeconfig.json`; they win over the options above.
     /// `AppContext.GetData` reads them.
     pub properties: BTreeMap<String, String>,
+    /// What becomes of failures that no call can report.
+    pub guest_failures: GuestFailures,
     /// The folder of the C# compiler's libraries, looked at before every other place when a module is loaded from source;
     /// see [`polyhost_toolchain::roslyn::search`].
     pub roslyn: Option<PathBuf>,
@@ -59,6 +64,7 @@ impl Default for ClrConfig {
             invariant_globalization: None,
             base_directory: None,
             properties: BTreeMap::new(),
+            guest_failures: GuestFailures::default(),
             roslyn: None,
         }
     }
@@ -113,7 +119,93 @@ pub struct JitConfig {
     pub tiered_pgo: Option<bool>,
 }
 
+/// What becomes of failures that no call can report, as far as the version of .NET allows it.
+///
+/// Nothing in .NET keeps a guest from ending the process by `Environment.FailFast`, by endless recursion, or by unsafe
+/// code that writes where it must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct GuestFailures {
+    /// An exception that leaves a thread of the guest's own. By default it is reported from .NET 10 on; older versions
+    /// end the process, and a start that asks for anything but [`GuestFailure::Abort`] fails on them.
+    pub unhandled: Option<GuestFailure>,
+    /// A task that failed and that nobody awaits. .NET finds out when it collects the task, so late, or never.
+    pub unobserved: GuestFailure,
+    /// `Environment.Exit`. No version of .NET can refuse it.
+    pub exit: GuestExit,
+}
+
+/// What becomes of a failure that no call can report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum GuestFailure {
+    /// Nothing, and nobody hears of it.
+    Ignore,
+    /// It is a line in the log of the module whose code is in its stack; where there is none, on stderr.
+    #[default]
+    Report,
+    /// The same, and that module takes no more calls: each fails with
+    /// [`ErrorKind::Closed`](polyhost_bridge::ErrorKind::Closed) and the failure. Those inside go on. A failure without
+    /// any module's code in its stack stops none.
+    StopGuest,
+    /// The process ends.
+    Abort,
+}
+
+/// What becomes of `Environment.Exit`: the process ends, whichever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum GuestExit {
+    /// The process ends with the guest's code, and nobody is told.
+    Ignore,
+    /// Before it does, the log of each open module says so: .NET does not tell who has called it.
+    #[default]
+    Report,
+    /// The log says so, and the process ends by SIGABRT, so that nobody takes it for the host's own end.
+    Abort,
+}
+
+/// The first version that asks a handler what becomes of an exception that leaves a thread.
+const ASKS_A_HANDLER: u32 = 10;
+
+impl GuestFailures {
+    /// Refuses what the version that starts can't do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](polyhost_bridge::ErrorKind::Config), naming the version.
+    pub(crate) fn check(&self, version: &Version) -> Result<()> {
+        match self.unhandled {
+            None | Some(GuestFailure::Abort) => Ok(()),
+            Some(_) if version.major >= ASKS_A_HANDLER => Ok(()),
+            Some(asked) => Err(error::no_handler(asked, version)),
+        }
+    }
+
+    /// The properties that tell the shim.
+    fn properties(&self) -> [(&'static str, String); 3] {
+        [
+            ("Polyhost.Failures.Unhandled", format!("{:?}", self.unhandled.unwrap_or_default())),
+            ("Polyhost.Failures.Unobserved", format!("{:?}", self.unobserved)),
+            ("Polyhost.Failures.Exit", format!("{:?}", self.exit)),
+        ]
+    }
+}
+
 impl ClrConfig {
+    /// The version that hostfxr is going to choose for a module, where this can tell.
+    pub(crate) fn version<'a>(&self, root: &'a DotnetRoot) -> Option<&'a Version> {
+        let versions = root.runtimes.get(CORE)?.iter();
+        let release = |version: &Version| (version.major, version.minor);
+        match self.roll_forward {
+            RollForward::LatestMajor => versions.max(),
+            RollForward::LatestPatch => versions.filter(|it| release(it) == release(&self.minimum)).max(),
+            RollForward::Major => {
+                let major = versions.clone().map(|it| it.major).filter(|major| *major >= self.minimum.major).min()?;
+                versions.filter(|it| it.major == major).max()
+            }
+        }
+    }
+
     /// What a root must have.
     pub(crate) fn wanted(&self) -> Wanted {
         Wanted { runtime: self.minimum.clone(), aspnet: self.aspnet == Aspnet::Required, sdk: false }
@@ -167,6 +259,11 @@ impl ClrConfig {
         if let Some(limit) = self.gc.heap_hard_limit {
             properties.insert("System.GC.HeapHardLimit".to_owned(), limit.into());
         }
+        // Left out where they are the shim's own defaults.
+        if self.guest_failures != GuestFailures::default() {
+            let failures = self.guest_failures.properties();
+            properties.extend(failures.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        }
         let own = self.properties.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
         properties.extend(own);
         properties
@@ -199,6 +296,7 @@ impl ClrConfig {
             invariant_globalization,
             base_directory,
             properties,
+            guest_failures,
             roslyn,
         } = self;
         compare("dotnet_root", dotnet_root, &in_force.dotnet_root);
@@ -213,6 +311,7 @@ impl ClrConfig {
         compare("invariant_globalization", invariant_globalization, &in_force.invariant_globalization);
         compare("base_directory", base_directory, &in_force.base_directory);
         compare("properties", properties, &in_force.properties);
+        compare("guest_failures", guest_failures, &in_force.guest_failures);
         compare("roslyn", roslyn, &in_force.roslyn);
         list
     }
@@ -267,6 +366,37 @@ mod tests {
             },
         } });
         assert_eq!(expected, written);
+    }
+
+    #[test]
+    fn what_a_version_cannot_do_is_refused_by_its_name() {
+        let mut failures = GuestFailures::default();
+        let (nine, ten) = ("9.0.7".parse().expect("a version"), "10.0.1".parse().expect("a version"));
+        assert!(failures.check(&nine).is_ok());
+        failures.unhandled = Some(GuestFailure::Abort);
+        assert!(failures.check(&nine).is_ok());
+        failures.unhandled = Some(GuestFailure::StopGuest);
+        assert!(failures.check(&ten).is_ok());
+        let error = failures.check(&nine).expect_err("can't");
+        assert_eq!(polyhost_bridge::ErrorKind::Config, error.kind());
+        for part in ["StopGuest", "9.0.7", "10"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_version_that_will_run_is_foretold() {
+        let check = |roll_forward: RollForward, expected: Option<&str>| {
+            let config = ClrConfig { roll_forward, ..ClrConfig::default() };
+            let mut root = root(&[(CORE, "9.0.1")]);
+            for version in ["9.0.7", "10.0.3"] {
+                root.runtimes.get_mut(CORE).expect("is there").push(version.parse().expect("a version"));
+            }
+            assert_eq!(expected.map(str::to_owned), config.version(&root).map(ToString::to_string));
+        };
+        check(RollForward::LatestMajor, Some("10.0.3"));
+        check(RollForward::Major, Some("9.0.7"));
+        check(RollForward::LatestPatch, None);
     }
 
     #[test]

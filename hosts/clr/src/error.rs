@@ -5,8 +5,10 @@ use std::io;
 use std::path::Path;
 
 use polyhost_bridge::{CallContext, Error, ErrorKind};
-use polyhost_toolchain::NotFound;
 use polyhost_toolchain::dotnet::DotnetRoot;
+use polyhost_toolchain::{NotFound, Version};
+
+use crate::config::GuestFailure;
 
 const INSTALL: &str = "install .NET 8 or newer (https://dotnet.microsoft.com/download), or set DOTNET_ROOT to the folder of one, \
      or POLYHOST_DOTNET to the .dotnet of a checkout of Polyhost";
@@ -136,6 +138,15 @@ pub(crate) fn started_otherwise(differences: &[String]) -> Error {
     let message = format!(
         ".NET runs in this process already, with another configuration: {}; it starts once, so start it with one configuration everywhere",
         differences.join(", ")
+    );
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cold]
+pub(crate) fn no_handler(asked: GuestFailure, version: &Version) -> Error {
+    let message = format!(
+        "guest_failures.unhandled is {asked:?}, and .NET {version} has no way to do that: it ends the process when an \
+         exception leaves a thread; install .NET 10 or newer, or ask for Abort"
     );
     Error::new(ErrorKind::Config, message)
 }

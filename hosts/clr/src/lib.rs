@@ -10,6 +10,6 @@ mod image;
 mod module;
 mod runtime;
 
-pub use config::{Aspnet, ClrConfig, GcConfig, JitConfig, RollForward};
+pub use config::{Aspnet, ClrConfig, GcConfig, GuestExit, GuestFailure, GuestFailures, JitConfig, RollForward};
 pub use polyhost_toolchain::Version;
 pub use runtime::Clr;

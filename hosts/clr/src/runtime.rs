@@ -57,6 +57,8 @@ impl Clr {
         let launch = || {
             let machine = Machine::current();
             let root = find_root(config, &machine).into_result().map_err(|e| error::no_dotnet(&e))?;
+            // What the version can't do has to be found out before it runs: it starts once.
+            config.version(&root).map_or(Ok(()), |version| config.guest_failures.check(version))?;
             let names = config.frameworks(&root);
             let text = config.runtime_config(&names, &machine);
             // .NET wants it with the separator at its end; without it, it is empty (dotnet/runtime#74720).
@@ -125,6 +127,7 @@ impl Clr {
         let shim = Shim::connect(entries.shim)?;
         let version = shim.version();
         let frameworks = Frameworks { names, version: version.parse().unwrap_or_else(|_| config.minimum.clone()) };
+        config.guest_failures.check(&frameworks.version)?;
         let mut info = RuntimeInfo::new("clr", ".NET", version);
         info.location = Some(root.root.clone());
         Ok(Clr {

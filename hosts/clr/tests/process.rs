@@ -6,6 +6,8 @@ mod common;
 
 #[path = "process/death.rs"]
 mod death;
+#[path = "process/failures.rs"]
+mod failures;
 #[path = "process/signals.rs"]
 mod signals;
 #[path = "process/stacks.rs"]
@@ -37,7 +39,10 @@ struct Case {
 struct Exit(Output);
 
 fn cases() -> Vec<Case> {
-    [start::cases(), stacks::cases(), signals::cases(), death::cases()].into_iter().flatten().collect()
+    [start::cases(), stacks::cases(), signals::cases(), death::cases(), failures::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn main() -> ExitCode {

@@ -33,14 +33,6 @@ pub(crate) fn cases() -> Vec<Case> {
                 assert!(exit.stderr().contains("the guest ends the process"), "{exit}");
             },
         ),
-        // A handler of ProcessExit that does not return would hold it up, but it holds up all finalizers with it.
-        dies(
-            "death::environment_exit_exits_with_the_guests_code",
-            || {
-                let _ = misbehave(&*load(&*start()), Deed::Exit);
-            },
-            |exit| assert_eq!(Some(9), exit.code(), "{exit}"),
-        ),
         dies(
             "death::an_exception_on_a_guests_own_thread_is_logged_from_dotnet_10_on",
             || {
