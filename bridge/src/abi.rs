@@ -87,6 +87,16 @@ impl GuestModule {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Tells what a limit has dropped of its log; see [`LogSink::tell_dropped`].
+    pub fn tell_dropped(&self) {
+        let logs = LOGS.read().unwrap_or_else(PoisonError::into_inner);
+        let log = logs.as_ref().and_then(|logs| logs.get(&self.id)).map(|(_, log)| log.clone());
+        drop(logs);
+        if let Some(log) = log {
+            log.tell_dropped();
+        }
+    }
 }
 
 impl Drop for GuestModule {

@@ -24,6 +24,7 @@ mod function;
 #[cfg(feature = "json")]
 pub mod json;
 mod lifecycle;
+mod limits;
 mod log;
 mod method;
 mod module;
@@ -45,6 +46,7 @@ pub use function::{Export, Function};
 #[cfg(feature = "json")]
 pub use json::JsonFunction;
 pub use lifecycle::{Entered, Lifecycle, MAX_DEPTH, Suspended};
+pub use limits::Limits;
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use method::{Method, TypedFunction};
 pub use module::{Module, UnloadVerdict, no_such_export};

@@ -6,37 +6,58 @@
 //! ([`boundary::barrier_everywhere`]).
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::boundary;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
+use crate::output::Output;
 
 /// Calls on one thread may be nested this deep: a guest calls a service, which calls a guest, and so on.
 pub const MAX_DEPTH: usize = 64;
 
-/// Counts the calls inside one module and refuses new ones once it is closed.
+/// Counts the calls inside one module and refuses new ones once it is closed, or at a limit.
 ///
 /// Every host has one for each module: [`Lifecycle::enter`] around each call,
 /// [`Lifecycle::close`] and [`Lifecycle::drain`] to unload.
-#[derive(Default)]
 pub struct Lifecycle {
-    closed: AtomicBool,
+    /// Never used again, and never 0.
+    id: u64,
+    /// Why entering and leaving go the long way: [`CLOSED`], [`COUNTED`]. 0 as long as they need not.
+    detour: AtomicU8,
+    /// How deep a call may be nested on its thread.
+    depth: usize,
+    /// The most bytes of a reply.
+    reply: usize,
+    /// How many calls may be inside at a time, where they are [`COUNTED`], and how many are.
+    calls: usize,
+    counted: AtomicUsize,
     /// Calls that no thread is inside of at the moment: suspended coroutines, jobs in a queue.
     suspended: AtomicUsize,
     lock: Mutex<()>,
     left: Condvar,
 }
 
-/// What one thread is inside of, outermost first. Written by that thread alone. Never freed: the next thread gets it.
+/// No call gets in any more; who leaves tells those who wait for that.
+const CLOSED: u8 = 1;
+/// The number of calls inside is limited.
+const COUNTED: u8 = 2;
+
+/// What one thread is inside of, outermost first, by id. Written by that thread alone. Never freed: the next thread
+/// gets it.
 struct Slots {
-    inside: [AtomicPtr<Lifecycle>; MAX_DEPTH],
+    inside: [AtomicU64; MAX_DEPTH],
     /// The addresses of what it uses meanwhile and others may replace; see [`Use`].
     uses: [AtomicPtr<()>; MAX_DEPTH],
 }
+
+/// The names of modules by id, for an error that names a chain of calls.
+static NAMES: Mutex<BTreeMap<u64, Arc<str>>> = Mutex::new(BTreeMap::new());
 
 /// All there are, and those that no thread has at the moment.
 #[derive(Default)]
@@ -77,7 +98,7 @@ impl Here {
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = threads.free.pop().unwrap_or_else(|| {
             let new = Slots {
-                inside: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH],
+                inside: [const { AtomicU64::new(0) }; MAX_DEPTH],
                 uses: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH],
             };
             let slots: &'static Slots = Box::leak(Box::new(new));
@@ -103,54 +124,110 @@ impl Drop for Owned {
 }
 
 impl Lifecycle {
-    /// Open, with nobody inside.
+    /// Open, with nobody inside, without a name and without limits but [`MAX_DEPTH`].
     pub fn new() -> Self {
-        Lifecycle::default()
+        Lifecycle::limited(&Limits::new())
+    }
+
+    /// That of a module: the limits on depth, calls and replies are kept here, for every runtime.
+    pub fn of(module: &str, limits: &Limits) -> Self {
+        let lifecycle = Lifecycle::limited(limits);
+        NAMES.lock().unwrap_or_else(PoisonError::into_inner).insert(lifecycle.id, module.into());
+        lifecycle
+    }
+
+    fn limited(limits: &Limits) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Lifecycle {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            detour: AtomicU8::new(if limits.calls.is_some() { COUNTED } else { 0 }),
+            depth: limits.depth.unwrap_or(MAX_DEPTH),
+            reply: limits.reply.unwrap_or(usize::MAX),
+            calls: limits.calls.unwrap_or(usize::MAX),
+            counted: AtomicUsize::new(0),
+            suspended: AtomicUsize::new(0),
+            lock: Mutex::default(),
+            left: Condvar::new(),
+        }
+    }
+
+    /// The most bytes of a reply of the module.
+    pub fn reply_limit(&self) -> usize {
+        self.reply
     }
 
     /// Enters, until the guard is dropped, on this thread.
     ///
     /// # Errors
     /// - [`ErrorKind::Closed`] once [`Lifecycle::close`] was called.
-    /// - [`ErrorKind::Exhausted`] where calls on this thread are [`MAX_DEPTH`] deep.
+    /// - [`ErrorKind::Exhausted`] where calls on this thread are nested as deep as they may be, [`MAX_DEPTH`] or less:
+    ///   the chain of modules is named; or where as many calls are inside as may be.
     #[inline]
     pub fn enter(&self) -> Result<Entered<'_>> {
         let (depth, light) = HERE.with(|here| (here.depth.get(), here.light.get()));
-        if depth >= MAX_DEPTH {
-            return Err(too_deep());
+        if depth >= self.depth || depth >= MAX_DEPTH {
+            return Err(self.too_deep(depth));
         }
         let Some(slots) = light.or_else(|| HERE.with(Here::slots)) else { return Err(ending()) };
         let slot = &slots.inside[depth];
-        slot.store(std::ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
+        slot.store(self.id, Ordering::Relaxed);
         HERE.with(|here| here.depth.set(depth + 1));
         let guard = Entered { lifecycle: self, slot, depth, _thread: PhantomData };
-        // Pairs with the barrier in `drain`: either we see `closed`, or the closer sees us.
+        // Pairs with the barrier in `drain`: either we see that it is closed, or the closer sees us.
         boundary::light_barrier(light.is_some());
-        if self.closed.load(Ordering::Relaxed) {
-            drop(guard);
-            return Err(closed());
+        if self.detour.load(Ordering::Relaxed) != 0 {
+            return self.enter_by_detour(guard);
         }
         Ok(guard)
+    }
+
+    #[cold]
+    fn enter_by_detour<'a>(&'a self, guard: Entered<'a>) -> Result<Entered<'a>> {
+        let before = if self.counts(guard.depth) { self.counted.fetch_add(1, Ordering::SeqCst) } else { 0 };
+        let refused = if self.is_closed() {
+            closed()
+        } else if before >= self.calls {
+            self.too_many()
+        } else {
+            return Ok(guard);
+        };
+        drop(guard);
+        Err(refused)
+    }
+
+    /// Whether the call of this thread at `depth` counts: where it comes back to the module, it is one with the call
+    /// further out.
+    fn counts(&self, depth: usize) -> bool {
+        let outer = |slots: &Slots| slots.inside[..depth].iter().any(|slot| slot.load(Ordering::Relaxed) == self.id);
+        self.detour.load(Ordering::Relaxed) & COUNTED != 0 && !HERE.with(|here| here.slots.get().is_some_and(outer))
     }
 
     /// Counts a call that goes on while no thread is inside, until the guard is dropped, on any thread.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] once [`Lifecycle::close`] was called.
+    /// [`ErrorKind::Closed`] once [`Lifecycle::close`] was called; [`ErrorKind::Exhausted`] where as many calls are
+    /// inside as may be.
     pub fn suspend(self: &Arc<Self>) -> Result<Suspended> {
         self.suspended.fetch_add(1, Ordering::SeqCst);
+        let before = self.counted.fetch_add(1, Ordering::SeqCst);
         let guard = Suspended { lifecycle: self.clone() };
-        if self.closed.load(Ordering::SeqCst) { Err(closed()) } else { Ok(guard) }
+        if self.is_closed() {
+            Err(closed())
+        } else if before >= self.calls {
+            Err(self.too_many())
+        } else {
+            Ok(guard)
+        }
     }
 
     /// Refuses every new call from now on. False where it was closed already.
     pub fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::SeqCst)
+        self.detour.fetch_or(CLOSED, Ordering::SeqCst) & CLOSED == 0
     }
 
     /// Whether [`Lifecycle::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.detour.load(Ordering::SeqCst) & CLOSED != 0
     }
 
     /// Waits until every call is out, for `grace` at most, and returns how many are still inside.
@@ -193,8 +270,17 @@ impl Lifecycle {
     }
 
     fn count(&self, slots: &Slots) -> usize {
-        let here = |slot: &&AtomicPtr<Lifecycle>| std::ptr::eq(slot.load(Ordering::Acquire), self);
-        slots.inside.iter().filter(here).count()
+        slots.inside.iter().filter(|slot| slot.load(Ordering::Acquire) == self.id).count()
+    }
+
+    #[cold]
+    fn leave_by_detour(&self, depth: usize) {
+        if self.counts(depth) {
+            self.counted.fetch_sub(1, Ordering::SeqCst);
+        }
+        if self.is_closed() {
+            self.tell_left();
+        }
     }
 
     #[cold]
@@ -202,6 +288,56 @@ impl Lifecycle {
         // Taking the lock makes sure that a drain either sees us gone or is woken.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
         self.left.notify_all();
+    }
+
+    #[cold]
+    fn too_deep(&self, depth: usize) -> Error {
+        let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = |id: u64| names.get(&id).map_or("?", |name| name);
+        let inside = HERE.with(|here| here.slots.get());
+        let ids = inside.iter().flat_map(|slots| &slots.inside[..depth]).map(|slot| slot.load(Ordering::Relaxed));
+        let chain: Vec<&str> = ids.chain([self.id]).map(name).collect();
+        let message = format!(
+            "calls are nested {depth} deep on this thread, as deep as {} may be called: {}; have one of them return \
+             before it is called again{}",
+            name(self.id),
+            in_short(&chain),
+            if self.depth < MAX_DEPTH { ", or raise the limit on depth" } else { "" }
+        );
+        Error::new(ErrorKind::Exhausted, message)
+    }
+
+    #[cold]
+    fn too_many(&self) -> Error {
+        let message = format!(
+            "{} calls are inside the module, as many as may be; call again when one has ended, or raise the limit on calls",
+            self.calls
+        );
+        Error::new(ErrorKind::Exhausted, message)
+    }
+}
+
+/// A chain of calls, outermost first; of a long one both ends.
+fn in_short(chain: &[&str]) -> String {
+    const ENDS: usize = 4;
+    match chain.len() {
+        ..=8 => chain.join(" → "),
+        len => {
+            let (first, last) = (&chain[..ENDS], &chain[len - ENDS..]);
+            format!("{} → … {} more … → {}", first.join(" → "), len - 2 * ENDS, last.join(" → "))
+        }
+    }
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Lifecycle::new()
+    }
+}
+
+impl Drop for Lifecycle {
+    fn drop(&mut self) {
+        NAMES.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -216,23 +352,34 @@ impl fmt::Debug for Lifecycle {
 #[must_use = "the call is inside as long as this lives"]
 pub struct Entered<'a> {
     lifecycle: &'a Lifecycle,
-    slot: &'static AtomicPtr<Lifecycle>,
+    slot: &'static AtomicU64,
     depth: usize,
     /// Neither Send nor Sync: the slot belongs to this thread.
     _thread: PhantomData<*const ()>,
 }
 
+impl Entered<'_> {
+    /// Runs the call with an output that takes no more than a reply of the module may have.
+    #[inline]
+    pub fn within<R>(&self, output: &mut Output, run: impl FnOnce(&mut Output) -> R) -> R {
+        let outer = output.narrow(self.lifecycle.reply);
+        let outcome = run(output);
+        output.widen(outer);
+        outcome
+    }
+}
+
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.slot.store(std::ptr::null_mut(), Ordering::Release);
+        self.slot.store(0, Ordering::Release);
         let light = HERE.with(|here| {
             here.depth.set(self.depth);
             here.light.get().is_some()
         });
         boundary::light_barrier(light);
-        if self.lifecycle.closed.load(Ordering::Relaxed) {
-            self.lifecycle.tell_left();
+        if self.lifecycle.detour.load(Ordering::Relaxed) != 0 {
+            self.lifecycle.leave_by_detour(self.depth);
         }
     }
 }
@@ -245,8 +392,9 @@ pub struct Suspended {
 
 impl Drop for Suspended {
     fn drop(&mut self) {
+        self.lifecycle.counted.fetch_sub(1, Ordering::SeqCst);
         self.lifecycle.suspended.fetch_sub(1, Ordering::SeqCst);
-        if self.lifecycle.closed.load(Ordering::SeqCst) {
+        if self.lifecycle.is_closed() {
             self.lifecycle.tell_left();
         }
     }
@@ -320,12 +468,6 @@ fn ending() -> Error {
     Error::new(ErrorKind::Closed, "this thread is ending and can make no more calls")
 }
 
-#[cold]
-fn too_deep() -> Error {
-    let message = format!("calls are nested {MAX_DEPTH} deep on this thread; a guest and a service call each other");
-    Error::new(ErrorKind::Exhausted, message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,6 +514,59 @@ mod tests {
             // Innermost first, as calls end.
             guards.into_iter().rev().for_each(drop);
         }
+    }
+
+    #[test]
+    fn a_chain_that_is_too_deep_is_named() {
+        let (shop, bank) = (Lifecycle::of("shop", &Limits::new().depth(3)), Lifecycle::of("bank", &Limits::new()));
+        let _inside = (shop.enter().expect("1"), bank.enter().expect("2"), shop.enter().expect("3"));
+        let _deeper = bank.enter().expect("has a limit of its own");
+        let error = shop.enter().expect_err("too deep");
+        assert_eq!(ErrorKind::Exhausted, error.kind());
+        let text = error.to_string();
+        assert!(text.contains("4 deep") && text.contains("shop → bank → shop → bank → shop;"), "{text}");
+    }
+
+    #[test]
+    fn both_ends_of_a_long_chain_are_shown() {
+        let chain: Vec<String> = (1..=12).map(|i| i.to_string()).collect();
+        let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
+        assert_eq!("1 → 2 → 3 → 4 → … 4 more … → 9 → 10 → 11 → 12", in_short(&chain));
+    }
+
+    #[test]
+    fn calls_are_limited_and_those_that_come_back_are_one() {
+        let lifecycle = Arc::new(Lifecycle::of("m", &Limits::new().calls(2)));
+        for _ in 0..3 {
+            let outer = lifecycle.enter().expect("the first");
+            let nested = lifecycle.enter().expect("the same");
+            let suspended = lifecycle.suspend().expect("the second");
+            assert_eq!(ErrorKind::Exhausted, lifecycle.suspend().expect_err("the third").kind());
+            let other = lifecycle.clone();
+            let refused = std::thread::spawn(move || other.enter().map(drop).expect_err("the third").kind());
+            assert_eq!(ErrorKind::Exhausted, refused.join().expect("no panic"));
+            drop(nested);
+            drop(suspended);
+            let other = lifecycle.clone();
+            std::thread::spawn(move || drop(other.enter().expect("the second"))).join().expect("no panic");
+            drop(outer);
+        }
+        lifecycle.close();
+        assert_eq!(ErrorKind::Closed, lifecycle.enter().expect_err("closed").kind());
+        assert_eq!((0, 0), (lifecycle.drain(Duration::MAX), lifecycle.counted.load(Ordering::SeqCst)));
+    }
+
+    #[test]
+    fn a_reply_is_limited_as_long_as_the_call_lasts() {
+        let lifecycle = Lifecycle::of("m", &Limits::new().reply(4));
+        let mut output = Output::with_limit(100);
+        output.write(b"kept").expect("room");
+        let error = lifecycle.enter().expect("open").within(&mut output, |output| {
+            output.write(b"1234").expect("exactly the limit");
+            output.write(b"5").expect_err("beyond")
+        });
+        assert_eq!(ErrorKind::Exhausted, error.kind());
+        output.write(b"5").expect("the caller's own limit again");
     }
 
     #[test]

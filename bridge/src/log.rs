@@ -1,7 +1,13 @@
 //! What guests write to the log, to stdout and to stderr.
 
+mod volume;
+
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
+
+use crate::limits::Limits;
+use volume::Volume;
 
 /// How important a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,19 +68,23 @@ impl<'a> LogRecord<'a> {
 
 /// Where the lines of a module go. By default they become `tracing` events of the target `polyhost::guest`.
 #[derive(Clone, Default)]
-pub struct LogSink(Option<Arc<Write>>);
+pub struct LogSink {
+    write: Option<Arc<Write>>,
+    /// Of one module, where that is limited.
+    volume: Option<Arc<Volume>>,
+}
 
 type Write = dyn Fn(&LogRecord<'_>) + Send + Sync;
 
 impl LogSink {
     /// Hands every line to `write`, on the thread of the guest that wrote it.
     pub fn new(write: impl Fn(&LogRecord<'_>) + Send + Sync + 'static) -> Self {
-        LogSink(Some(Arc::new(write)))
+        LogSink { write: Some(Arc::new(write)), volume: None }
     }
 
     /// Whether both hand lines to the same place: clones of one sink, or the default twice.
     pub fn is_same(&self, other: &LogSink) -> bool {
-        match (&self.0, &other.0) {
+        match (&self.write, &other.write) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
         }
@@ -82,14 +92,34 @@ impl LogSink {
 
     /// Writes one line. A panic of the sink, or of the subscriber of `tracing`, is stopped here.
     pub fn write(&self, record: &LogRecord<'_>) {
+        match &self.volume {
+            None => self.pass_on(record),
+            Some(volume) => volume.pass(record, Instant::now(), &|record| self.pass_on(record)),
+        }
+    }
+
+    /// The same sink for a module of these limits. For use by hosts; see [`crate::LoadOptions::log_of`].
+    pub(crate) fn limited(&self, module: &str, limits: &Limits) -> LogSink {
+        LogSink { write: self.write.clone(), volume: Volume::of(module, limits).map(Arc::new) }
+    }
+
+    /// Tells how many lines a limit has dropped since that was told last. Hosts do when a module is unloaded, outside of
+    /// their runtime.
+    pub fn tell_dropped(&self) {
+        if let Some(volume) = &self.volume {
+            volume.flush(&|record| self.pass_on(record));
+        }
+    }
+
+    fn pass_on(&self, record: &LogRecord<'_>) {
         let outcome = crate::boundary::enter(|| {
-            match &self.0 {
+            match &self.write {
                 Some(write) => write(record),
                 None => trace(record),
             }
             Ok(())
         });
-        if let (Err(error), Some(_)) = (outcome, &self.0) {
+        if let (Err(error), Some(_)) = (outcome, &self.write) {
             tracing::error!(target: "polyhost", "a log sink failed: {error}");
         }
     }
@@ -109,6 +139,6 @@ fn trace(record: &LogRecord<'_>) {
 
 impl fmt::Debug for LogSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "LogSink(..)" } else { "LogSink(tracing)" })
+        f.write_str(if self.write.is_some() { "LogSink(..)" } else { "LogSink(tracing)" })
     }
 }

@@ -82,6 +82,20 @@ impl Output {
         self.limit
     }
 
+    /// Takes no more than `additional` bytes from here on, where the limit leaves so many; returns the limit there was.
+    #[inline]
+    pub(crate) fn narrow(&mut self, additional: usize) -> usize {
+        let limit = self.limit;
+        self.limit = limit.min(self.len.saturating_add(additional));
+        limit
+    }
+
+    /// Has the limit again that [`Output::narrow`] returned.
+    #[inline]
+    pub(crate) fn widen(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Appends `bytes`.
     ///
     /// # Errors

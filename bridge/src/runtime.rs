@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 use crate::log::LogSink;
 use crate::module::Module;
 use crate::service::Services;
@@ -84,7 +85,7 @@ impl Capabilities {
     pub const INTERRUPT: Capabilities = Capabilities(1 << 3);
     /// Guests can read the cancellation of their call.
     pub const COOPERATIVE_CANCEL: Capabilities = Capabilities(1 << 4);
-    /// The memory of a module can be limited.
+    /// The memory of a module can be limited: [`Limits::memory`].
     pub const MEMORY_LIMIT: Capabilities = Capabilities(1 << 5);
     /// Unloading a module frees its code.
     pub const UNLOAD: Capabilities = Capabilities(1 << 6);
@@ -97,8 +98,25 @@ impl Capabilities {
     /// A file that has changed is loaded as it is now, beside what was loaded of it before, any number of times: what a
     /// [`Deployment`](crate::Deployment) of files needs.
     pub const RELOAD: Capabilities = Capabilities(1 << 10);
+    /// The length of replies can be limited: [`Limits::reply`].
+    pub const REPLY_LIMIT: Capabilities = Capabilities(1 << 16);
+    /// The depth of calls can be limited: [`Limits::depth`].
+    pub const DEPTH_LIMIT: Capabilities = Capabilities(1 << 17);
+    /// The number of calls at a time can be limited: [`Limits::calls`].
+    pub const CALLS_LIMIT: Capabilities = Capabilities(1 << 18);
+    /// The volume of a module's log can be limited: [`Limits::log_lines`], [`Limits::log_bytes`].
+    pub const LOG_LIMIT: Capabilities = Capabilities(1 << 19);
+    /// The memory of all of the runtime's modules together can be limited, by the configuration it is started with.
+    pub const RUNTIME_MEMORY_LIMIT: Capabilities = Capabilities(1 << 20);
 
-    const NAMES: [(&'static str, Capabilities); 11] = [
+    /// The limits that the bridge enforces for each host that has a [`crate::Lifecycle`] of its module's limits, and
+    /// writes to [`LoadOptions::log_of`].
+    pub const BRIDGE_LIMITS: Capabilities = Capabilities::REPLY_LIMIT
+        .with(Capabilities::DEPTH_LIMIT)
+        .with(Capabilities::CALLS_LIMIT)
+        .with(Capabilities::LOG_LIMIT);
+
+    const NAMES: &'static [(&'static str, Capabilities)] = &[
         ("parallel", Capabilities::PARALLEL),
         ("concurrent_wait", Capabilities::CONCURRENT_WAIT),
         ("native_async", Capabilities::NATIVE_ASYNC),
@@ -110,6 +128,11 @@ impl Capabilities {
         ("stack_guard", Capabilities::STACK_GUARD),
         ("instances", Capabilities::INSTANCES),
         ("reload", Capabilities::RELOAD),
+        ("reply_limit", Capabilities::REPLY_LIMIT),
+        ("depth_limit", Capabilities::DEPTH_LIMIT),
+        ("calls_limit", Capabilities::CALLS_LIMIT),
+        ("log_limit", Capabilities::LOG_LIMIT),
+        ("runtime_memory_limit", Capabilities::RUNTIME_MEMORY_LIMIT),
     ];
 
     /// No capability.
@@ -129,7 +152,7 @@ impl Capabilities {
 
     /// The names of these, such as `concurrent_wait`.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Capabilities::NAMES.into_iter().filter(move |(_, flag)| self.contains(*flag)).map(|(name, _)| name)
+        Capabilities::NAMES.iter().filter(move |(_, flag)| self.contains(*flag)).map(|(name, _)| *name)
     }
 }
 
@@ -186,6 +209,8 @@ pub struct LoadOptions {
     pub instances: usize,
     /// Where its log goes.
     pub log: LogSink,
+    /// What it may take. A runtime that can't enforce one of them refuses to load.
+    pub limits: Limits,
     /// Options of one runtime, such as `memory_limit`. An unknown one is an error.
     pub options: Vec<(String, String)>,
 }
@@ -198,6 +223,7 @@ impl Default for LoadOptions {
             deadline: None,
             instances: 1,
             log: LogSink::default(),
+            limits: Limits::new(),
             options: Vec::new(),
         }
     }
@@ -239,6 +265,12 @@ impl LoadOptions {
         self
     }
 
+    /// Sets what it may take.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Adds an option of one runtime.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.push((key.into(), value.into()));
@@ -250,11 +282,17 @@ impl LoadOptions {
         self.deadline.map_or_else(CallContext::none, |deadline| CallContext::none().with_deadline(deadline))
     }
 
-    /// Refuses options that are not among `known`, by name.
+    /// The log of a module by this name, with the limits on its volume. For use by hosts.
+    pub fn log_of(&self, module: &str) -> LogSink {
+        self.log.limited(module, &self.limits)
+    }
+
+    /// Refuses options that are not among `known`, by name, and limits that mean nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Config`].
     pub fn check_options(&self, known: &[&str]) -> Result<()> {
+        self.limits.check()?;
         match self.options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             None => Ok(()),
             Some((key, _)) => {

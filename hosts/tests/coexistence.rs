@@ -7,14 +7,16 @@ mod subjects;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use polyhost::native::function;
 use polyhost::{
     CallContext, CancelToken, Code, Error, ErrorKind, Export, LoadOptions, Method, Module, Output, Runtime, Services,
 };
 use polyhost_proto::conformance::v1::misbehave_request::Deed;
+use polyhost_proto::conformance::v1::spin_request::How;
 use polyhost_proto::conformance::v1::{
-    AddReply, AddRequest, CallServiceReply, CallServiceRequest, FailRequest, MisbehaveRequest, Nothing,
+    AddReply, AddRequest, CallServiceReply, CallServiceRequest, FailRequest, MisbehaveRequest, Nothing, SpinRequest,
 };
 use polyhost_testkit::{PATIENCE, Subject};
 use prost::Message;
@@ -23,10 +25,12 @@ use signal_hook::iterator::Signals;
 
 const ADD: Method<AddRequest, AddReply> = Method::new("conformance.v1.Conformance/Add");
 const FAIL: Method<FailRequest, Nothing> = Method::new("conformance.v1.Conformance/Fail");
-const SPIN: Method<Nothing, Nothing> = Method::new("conformance.v1.Conformance/Spin");
+const SPIN: Method<SpinRequest, Nothing> = Method::new("conformance.v1.Conformance/Spin");
 const CALL_SERVICE: Method<CallServiceRequest, CallServiceReply> =
     Method::new("conformance.v1.Conformance/CallService");
 const MISBEHAVE: Method<MisbehaveRequest, Nothing> = Method::new("conformance.v1.Conformance/Misbehave");
+
+const EVERY: [&str; 5] = ["clr", "cpython", "luajit", "library", "native"];
 
 /// From the outermost to the one before Rust.
 const CHAIN: [&str; 3] = ["clr", "luajit", "cpython"];
@@ -57,6 +61,27 @@ fn every_order_of_calling_works() {
     alone("every_order_of_calling_works", |all| {
         for order in ORDERS {
             fail_through(&all, order);
+        }
+    });
+}
+
+#[test]
+fn a_deadline_reaches_the_next_guest_in_every_pair() {
+    alone("a_deadline_reaches_the_next_guest_in_every_pair", |all| {
+        for outer in EVERY {
+            for inner in EVERY {
+                stop_through(&all, &[outer, inner]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_deadline_reaches_through_four_guests() {
+    alone("a_deadline_reaches_through_four_guests", |all| {
+        for order in ORDERS {
+            stop_through(&all, &[&["native"], &order[..]].concat());
+            stop_through(&all, &[&order[..], &["native"]].concat());
         }
     });
 }
@@ -166,6 +191,43 @@ fn fail_through(all: &[Subject], order: [&str; 3]) -> Error {
     error
 }
 
+/// Calls through guests in this order into the last, which runs without an end until the deadline of the first call; or
+/// until that is cancelled. Everybody goes on after that.
+fn stop_through(all: &[Subject], order: &[&str]) {
+    let (last, before) = order.split_last().expect("are several");
+    for how in [How::Unspecified, How::Catch, How::Coroutine, How::Wait] {
+        let innermost = load(all, last, Services::new());
+        let mut function = innermost.function(SPIN.name()).expect("is exported");
+        let mut request = SpinRequest { how: how.into() }.encode_to_vec();
+        let mut modules = vec![innermost];
+        for name in before.iter().rev() {
+            let mut services = Services::new();
+            services.add_as("next", function).expect("is the only one");
+            let module = load(all, name, services);
+            function = module.function(CALL_SERVICE.name()).expect("is exported");
+            let service =
+                CallServiceRequest { service: "next".into(), input: request, ..CallServiceRequest::default() };
+            request = service.encode_to_vec();
+            modules.push(module);
+        }
+        let at = Instant::now() + Duration::from_millis(20);
+        let (stop, timer) = (CancelToken::new(), CancelToken::with_deadline(at));
+        let by_hand = CallContext::none().with_cancel(&stop);
+        let contexts = [(CallContext::none().with_deadline(at), Code::DeadlineExceeded), (by_hand, Code::Cancelled)];
+        let _subscription = timer.on_cancel(move |_| stop.cancel());
+        for (cx, expected) in contexts {
+            let error = function.call(&cx, &request, &mut Output::new()).expect_err("never ends by itself");
+            // The last one's language may have nothing to wait for.
+            if error.code() != Code::Unimplemented {
+                assert_eq!(expected, error.code(), "{order:?} {how:?}: {error:?}");
+            }
+            for module in &modules {
+                call(&**module, ADD, &AddRequest { n: 1 }).unwrap_or_else(|error| panic!("{order:?}: {error:?}"));
+            }
+        }
+    }
+}
+
 /// One of each kind, with good calls between.
 fn commit_faults(name: &str, module: &dyn Module, message: &str) {
     let fail = FailRequest { message: message.into(), code: 9, depth: 3, wrapped: false };
@@ -217,7 +279,7 @@ fn signals_arrive(mut signals: Signals, modules: &[Arc<dyn Module>]) {
             .map(|module| {
                 let spin = SPIN.of(&**module).expect("is exported");
                 let cx = cx.clone();
-                scope.spawn(move || spin.call(&cx, &Nothing {}))
+                scope.spawn(move || spin.call(&cx, &SpinRequest::default()))
             })
             .collect();
         for _ in 0..3 {

@@ -99,9 +99,35 @@ export("Add", function(request)
     return { sum = sum }
 end)
 
-export("Spin", function()
+local function spin()
     while true do
     end
+end
+
+local ways = {}
+ways.HOW_UNSPECIFIED = spin
+
+function ways.HOW_CATCH()
+    while true do
+        pcall(spin)
+    end
+end
+
+function ways.HOW_COROUTINE()
+    while true do
+        coroutine.wrap(function()
+            pcall(coroutine.wrap(spin))
+        end)()
+    end
+end
+
+export("Spin", function(request)
+    local way = ways[request.how]
+    if not way then
+        error(polyhost.status("UNIMPLEMENTED", "Lua is told of a cancel by an error, and has nothing to wait for"))
+    end
+    way()
+    return {}
 end)
 
 local function recurse(depth, deepest)
@@ -153,10 +179,26 @@ function deeds.DEED_UNOBSERVED_TASK()
     coroutine.resume(coroutine.create(error), "nobody looks at this")
 end
 
+function deeds.DEED_ALLOCATE()
+    local all = {}
+    while true do
+        all[#all + 1] = rep("x", 2 ^ 16) .. #all
+    end
+end
+
+function deeds.DEED_LOG()
+    while true do
+        polyhost.log.info(rep("x", 100))
+    end
+end
+
+deeds.DEED_IGNORE_CANCEL = ways.HOW_CATCH
+
 export("Misbehave", function(request, context)
     local deed = deeds[request.deed]
-    if deed then
-        deed(request, context)
+    if not deed then
+        error(polyhost.status("UNIMPLEMENTED", "Lua has nothing within reach for " .. request.deed))
     end
+    deed(request, context)
     return {}
 end)

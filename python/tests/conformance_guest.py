@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import locale
 import os
+import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 from gen.conformance.v1.conformance_pb2 import (
     AddReply,
@@ -22,6 +25,7 @@ from gen.conformance.v1.conformance_pb2 import (
     Nothing,
     RecurseReply,
     RecurseRequest,
+    SpinRequest,
 )
 from polyhost import CallContext, Code, ServiceError, StatusError, export, log, service
 
@@ -122,9 +126,29 @@ def add(request: AddRequest) -> AddReply:
 
 
 @export(SERVICE + "Spin")
-def spin(request: Nothing) -> Nothing:
+def spin(request: SpinRequest) -> Nothing:
+    if request.how == SpinRequest.HOW_CATCH:
+        while True:
+            try:
+                _spin()
+            except Exception:
+                continue
+    elif request.how == SpinRequest.HOW_COROUTINE:
+        for _ in _generate():
+            pass
+    elif request.how == SpinRequest.HOW_WAIT:
+        raise StatusError(Code.UNIMPLEMENTED, "Python is told of a cancel by an exception; async exports wait for it")
+    return _spin()
+
+
+def _spin() -> Nothing:
     while True:
         pass
+
+
+def _generate() -> Iterator[int]:
+    while True:
+        yield 0
 
 
 @export(SERVICE + "Recurse")
@@ -161,9 +185,47 @@ def misbehave(request: MisbehaveRequest, context: CallContext) -> Nothing:
         os.abort()
     elif deed == MisbehaveRequest.DEED_UNOBSERVED_TASK:
         asyncio.run(_abandon())
+    elif deed == MisbehaveRequest.DEED_ALLOCATE:
+        _allocate()
+    elif deed == MisbehaveRequest.DEED_LOG:
+        while not context.cancelled:
+            log("info", "x" * 100)
+    elif deed == MisbehaveRequest.DEED_IGNORE_CANCEL:
+        _ignore_cancel()
+    elif deed == MisbehaveRequest.DEED_FORK:
+        _fork()
+    elif deed == MisbehaveRequest.DEED_CLOSE_FILES:
+        os.closerange(3, 1 << 16)
+    elif deed == MisbehaveRequest.DEED_CHANGE_FOLDER:
+        os.chdir("/")
+    elif deed == MisbehaveRequest.DEED_TAKE_SIGNAL:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif deed == MisbehaveRequest.DEED_SET_LOCALE:
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
     else:
         raise StatusError(Code.INVALID_ARGUMENT, f"unknown deed {deed}")
     return Nothing()
+
+
+def _allocate() -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(1 << 16))
+
+
+def _ignore_cancel() -> None:
+    while True:
+        try:
+            _spin()
+        except BaseException:
+            continue
+
+
+def _fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _throw() -> None:

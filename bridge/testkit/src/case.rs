@@ -25,6 +25,8 @@ pub struct Case {
     pub(crate) lacks: Capabilities,
     /// Does it make calls, so that it runs by `call` and by `call_async`?
     pub(crate) calls: bool,
+    /// Does it start the runtime with its memory limited?
+    pub(crate) limited: bool,
     pub(crate) child: Option<Body>,
     /// None where it is the child alone that has to succeed.
     pub(crate) body: Option<Body>,
@@ -34,7 +36,8 @@ pub(crate) type Body = Arc<dyn Fn(&Cx<'_>) + Send + Sync>;
 
 /// Begins a case. The name is its group and a sentence: `error::keeps_the_cause_of_a_host_service_failure`.
 pub fn case(name: &'static str) -> Case {
-    Case { name, needs: Capabilities::none(), lacks: Capabilities::none(), calls: true, child: None, body: None }
+    let none = Capabilities::none();
+    Case { name, needs: none, lacks: none, calls: true, limited: false, child: None, body: None }
 }
 
 impl Case {
@@ -53,6 +56,12 @@ impl Case {
     /// Runs once and not by `call` and `call_async`.
     pub fn once(mut self) -> Self {
         self.calls = false;
+        self
+    }
+
+    /// Has the runtime started with its memory limited, as [`Subject::limited`] says: for a case that runs alone.
+    pub(crate) fn limited(mut self) -> Self {
+        self.limited = true;
         self
     }
 

@@ -10,7 +10,9 @@ use crate::expectations::Expectations;
 /// A host, and where its guests for the suite are.
 pub struct Subject {
     pub(crate) name: String,
-    start: Box<dyn Fn() -> Result<Arc<dyn Runtime>> + Send + Sync>,
+    start: Start,
+    /// How it is started with its memory limited.
+    limited: Option<Start>,
     pub(crate) conformance: ModuleSource,
     /// What the conformance guest is loaded with besides.
     pub(crate) options: Vec<(String, String)>,
@@ -23,6 +25,8 @@ pub struct Subject {
     // What the first start gave, for all cases of this process.
     started: OnceLock<Result<Arc<dyn Runtime>, String>>,
 }
+
+type Start = Box<dyn Fn() -> Result<Arc<dyn Runtime>> + Send + Sync>;
 
 /// A source that does not load, and what its error has to say.
 #[derive(Debug, Clone)]
@@ -43,6 +47,7 @@ impl Subject {
         Subject {
             name: name.into(),
             start: Box::new(start),
+            limited: None,
             conformance,
             options: Vec::new(),
             text: None,
@@ -57,6 +62,13 @@ impl Subject {
     /// Adds an option of the runtime, with which the conformance guest is loaded.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.push((key.into(), value.into()));
+        self
+    }
+
+    /// Adds how it is started so that all guests together may take no more than 256 MiB; for those that claim
+    /// `RUNTIME_MEMORY_LIMIT`.
+    pub fn limited(mut self, start: impl Fn() -> Result<Arc<dyn Runtime>> + Send + Sync + 'static) -> Self {
+        self.limited = Some(Box::new(start));
         self
     }
 
@@ -124,6 +136,13 @@ impl Subject {
     pub(crate) fn runtime(&self) -> Result<&Arc<dyn Runtime>, &str> {
         let started = self.started.get_or_init(|| (self.start)().map_err(|error| format!("{error:?}")));
         started.as_ref().map_err(String::as_str)
+    }
+
+    /// The runtime with its memory limited, where there is a way to. Only in a process where it has not been started.
+    pub(crate) fn limited_runtime(&self) -> Result<Arc<dyn Runtime>, &str> {
+        let Some(start) = &self.limited else { return self.runtime().cloned() };
+        self.started.get_or_init(|| start().map_err(|error| format!("{error:?}")));
+        self.runtime().cloned()
     }
 
     /// Starts it anew, which for some runtimes gives the same again.

@@ -114,8 +114,9 @@ impl Task {
     }
 
     fn run_here(&self, body: &Body) {
-        let runtime = match self.subject.runtime() {
-            Ok(runtime) => runtime.clone(),
+        let started = if self.case.limited { self.subject.limited_runtime() } else { self.subject.runtime().cloned() };
+        let runtime = match started {
+            Ok(runtime) => runtime,
             Err(report) if self.subject.is_required() => {
                 panic!("POLYHOST_REQUIRE names it, and it is missing: {report}")
             }

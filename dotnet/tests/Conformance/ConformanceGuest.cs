@@ -1,6 +1,7 @@
 // polyhost: source gen/Conformance.cs
 // polyhost: reference Google.Protobuf.dll
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
 using Conformance.V1;
 using Google.Protobuf;
@@ -12,6 +13,8 @@ internal sealed class ConformanceGuest
     private const string Service = "conformance.v1.Conformance/";
 
     private static readonly Nothing s_nothing = new();
+
+    private static PosixSignalRegistration? s_signal;
 
     private long _sum;
     private CallContext? _kept;
@@ -86,9 +89,24 @@ internal sealed class ConformanceGuest
     public AddReply Add(AddRequest request) => new() { Sum = Interlocked.Add(ref _sum, request.N) };
 
     [Export(Service + "Spin")]
-    public static Nothing Spin(Nothing request, CallContext context)
+    public static Nothing Spin(SpinRequest request, CallContext context)
     {
-        for (var token = context.CancellationToken; ;)
+        var token = context.CancellationToken;
+        switch (request.How)
+        {
+            case SpinRequest.Types.How.Catch:
+                Catch(token);
+                break;
+            case SpinRequest.Types.How.Coroutine:
+                foreach (var _ in Generate(token))
+                {
+                }
+                break;
+            case SpinRequest.Types.How.Wait:
+                token.WaitHandle.WaitOne();
+                break;
+        }
+        while (true)
         {
             token.ThrowIfCancellationRequested();
         }
@@ -130,10 +148,73 @@ internal sealed class ConformanceGuest
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
                 break;
+            case MisbehaveRequest.Types.Deed.Allocate:
+                Allocate();
+                break;
+            case MisbehaveRequest.Types.Deed.Log:
+                while (!context.IsCancelled)
+                {
+                    Log.Info(new string('x', 100));
+                }
+                break;
+            case MisbehaveRequest.Types.Deed.IgnoreCancel:
+                while (true)
+                {
+                    Thread.SpinWait(1000);
+                }
+            case MisbehaveRequest.Types.Deed.Fork:
+                Libc.ForkAndWait();
+                break;
+            case MisbehaveRequest.Types.Deed.CloseFiles:
+                for (var descriptor = 3; descriptor < 1 << 16; descriptor++)
+                {
+                    _ = Libc.Close(descriptor);
+                }
+                break;
+            case MisbehaveRequest.Types.Deed.ChangeFolder:
+                Directory.SetCurrentDirectory("/");
+                break;
+            case MisbehaveRequest.Types.Deed.TakeSignal:
+                s_signal = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => signal.Cancel = true);
+                break;
+            case MisbehaveRequest.Types.Deed.SetLocale:
+                _ = Libc.SetLocale(6, "C.UTF-8");
+                break;
             default:
                 throw new StatusException(StatusCode.InvalidArgument, $"unknown deed {request.Deed}");
         }
         return s_nothing;
+    }
+
+    private static void Catch(CancellationToken token)
+    {
+        while (true)
+        {
+            try
+            {
+                token.ThrowIfCancellationRequested();
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+            }
+        }
+    }
+
+    private static IEnumerable<int> Generate(CancellationToken token)
+    {
+        while (true)
+        {
+            token.ThrowIfCancellationRequested();
+            yield return 0;
+        }
+    }
+
+    private static void Allocate()
+    {
+        for (var kept = new List<byte[]>(); ;)
+        {
+            kept.Add(new byte[1 << 16]);
+        }
     }
 
     [Export("raw/Echo")]
@@ -181,4 +262,35 @@ internal sealed class ConformanceGuest
         var task = Task.Run(() => throw new InvalidOperationException("nobody awaits this"));
         ((IAsyncResult)task).AsyncWaitHandle.WaitOne();
     }
+}
+
+/// <summary>What .NET itself has no way to do.</summary>
+internal static class Libc
+{
+    [DllImport("libc", EntryPoint = "close")]
+    internal static extern int Close(int descriptor);
+
+    [DllImport("libc", EntryPoint = "setlocale", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
+    internal static extern IntPtr SetLocale(int category, string locale);
+
+    internal static void ForkAndWait()
+    {
+        // Bound before: the new process has no thread that could.
+        Marshal.PrelinkAll(typeof(Libc));
+        var child = Fork();
+        if (child == 0)
+        {
+            Exit(0);
+        }
+        _ = WaitPid(child, out _, 0);
+    }
+
+    [DllImport("libc", EntryPoint = "fork")]
+    private static extern int Fork();
+
+    [DllImport("libc", EntryPoint = "_exit")]
+    private static extern void Exit(int code);
+
+    [DllImport("libc", EntryPoint = "waitpid")]
+    private static extern int WaitPid(int child, out int status, int options);
 }

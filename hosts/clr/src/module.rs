@@ -37,6 +37,7 @@ impl Loaded {
     pub(crate) fn open(
         shim: &'static Shim,
         guest: GuestModule,
+        lifecycle: Lifecycle,
         source: &Source<'_>,
         cx: &CallContext,
     ) -> Result<Arc<Loaded>> {
@@ -46,7 +47,7 @@ impl Loaded {
         Ok(Arc::new(Loaded {
             shim,
             guest,
-            lifecycle: Lifecycle::new(),
+            lifecycle,
             id: module,
             released: AtomicBool::new(false),
             exports,
@@ -70,8 +71,8 @@ impl Loaded {
     #[inline]
     pub(crate) fn call(&self, function: u64, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         cx.check()?;
-        let _inside = self.lifecycle.enter()?;
-        self.shim.call(function, &self.guest, cx, input, output)
+        let inside = self.lifecycle.enter()?;
+        inside.within(output, |output| self.shim.call(function, &self.guest, cx, input, output))
     }
 
     pub(crate) fn function(self: &Arc<Self>, name: &str) -> Result<ClrFunction> {
@@ -132,7 +133,9 @@ impl Module for ClrModule {
         if inside > 0 {
             return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
         }
-        match self.0.close() {
+        let closed = self.0.close();
+        self.0.guest.tell_dropped();
+        match closed {
             Ok(held) if held.is_empty() => UnloadVerdict::Unloaded,
             Ok(what) => UnloadVerdict::StillAlive { what },
             Err(error) => UnloadVerdict::StillAlive { what: vec![format!("unloading it failed: {error}")] },

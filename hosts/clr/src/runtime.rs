@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_BYTES, POLYHOST_SOURCE_PATH, POLYHOST_SOURCE_TEXT};
 use polyhost_bridge::abi::{GuestModule, Source};
 use polyhost_bridge::{
-    Capabilities, Error, ErrorKind, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo,
+    Capabilities, Error, ErrorKind, Lifecycle, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo,
 };
 use polyhost_toolchain::dotnet::{DotnetRoot, search};
 use polyhost_toolchain::{Machine, Search, roslyn};
@@ -182,9 +182,11 @@ impl Clr {
             }
             _ => return Err(error::no_such_kind_of_source()),
         };
-        let guest = GuestModule::new(module_name(source, options), options.services.clone(), options.log.clone());
+        let module = module_name(source, options);
+        let (log, lifecycle) = (options.log_of(&module), Lifecycle::of(&module, &options.limits));
+        let guest = GuestModule::new(module, options.services.clone(), log);
         let name = name.as_os_str().as_encoded_bytes();
-        Loaded::open(self.shim, guest, &Source { kind, name, data, options: &shim_options }, &cx)
+        Loaded::open(self.shim, guest, lifecycle, &Source { kind, name, data, options: &shim_options }, &cx)
     }
 
     /// Where the shim finds the compiler for a module that is given as source.
@@ -211,10 +213,13 @@ impl Runtime for Clr {
             .with(Capabilities::UNLOAD)
             .with(Capabilities::RELOAD)
             .with(Capabilities::SOURCE_TEXT)
+            .with(Capabilities::BRIDGE_LIMITS)
+            .with(Capabilities::RUNTIME_MEMORY_LIMIT)
     }
 
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
         options.check_options(&["references"])?;
+        options.limits.refuse_memory(".NET has one heap for all modules; ClrConfig::gc.heap_hard_limit limits that")?;
         if options.instances != 1 {
             return Err(error::one_instance(options.instances));
         }

@@ -30,12 +30,14 @@ impl CpythonFunction {
     #[inline]
     fn call_here(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         cx.check()?;
-        let _inside = self.lifecycle.enter()?;
-        if self.entry.is_async {
-            return self.call_on_loop(cx, input, output);
-        }
-        self.entry.call(&self.guest, cx, input, output, |py, failure| {
-            error::in_call(py, self.guest.interpreter.helpers(), self.export(), cx, failure)
+        let inside = self.lifecycle.enter()?;
+        inside.within(output, |output| {
+            if self.entry.is_async {
+                return self.call_on_loop(cx, input, output);
+            }
+            self.entry.call(&self.guest, cx, input, output, |py, failure| {
+                error::in_call(py, self.guest.interpreter.helpers(), self.export(), cx, failure)
+            })
         })
     }
 
@@ -60,6 +62,7 @@ impl CpythonFunction {
     fn send_to_loop(&self, mut cx: CallContext, input: Bytes) -> Result<Reply> {
         cx.check()?;
         let suspended = self.lifecycle.suspend()?;
+        let limit = Output::DEFAULT_LIMIT.min(self.lifecycle.reply_limit());
         let event_loop = self.module.event_loop()?;
         // A token of this call's own: dropping the future must not cancel others that share the context.
         let token = cx.detach_token();
@@ -68,7 +71,7 @@ impl CpythonFunction {
         let done = move |outcome: Result<Vec<u8>>| {
             answer.send(outcome.map(Bytes::from).map_err(|error| error.operation(operation)));
         };
-        let open = Open::new(done, self.explain(&cx), Output::DEFAULT_LIMIT, Some(suspended));
+        let open = Open::new(done, self.explain(&cx), limit, Some(suspended));
         let ticket = event_loop.ticket(&self.entry, cx, input, open)?;
         event_loop.send(ticket);
         let operation = self.operation();

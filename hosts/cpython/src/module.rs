@@ -111,11 +111,12 @@ impl Loaded {
         source: &ModuleSource,
         options: &LoadOptions,
     ) -> Result<Arc<Loaded>> {
+        let name = module_name(source, options);
         let guest = Arc::new(Guest {
             interpreter,
-            voice: Arc::new(Voice { name: module_name(source, options), log: options.log.clone() }),
+            lifecycle: Arc::new(Lifecycle::of(&name, &options.limits)),
+            voice: Arc::new(Voice { log: options.log_of(&name), name }),
             services: options.services.clone(),
-            lifecycle: Arc::new(Lifecycle::new()),
         });
         let (kind, place, text) = match source {
             ModuleSource::Path(path) => {
@@ -277,6 +278,9 @@ impl Module for CpythonModule {
                 Err(error) if error.kind() == ErrorKind::Closed => {}
                 Err(error) => what.push(format!("unloading it failed: {error}")),
             }
+        }
+        if inside == 0 {
+            guest.voice.log.tell_dropped();
         }
         if what.is_empty() { UnloadVerdict::Unloaded } else { UnloadVerdict::StillAlive { what } }
     }

@@ -114,10 +114,12 @@ impl Runtime for Cpython {
             .with(Capabilities::STACK_GUARD)
             .with(Capabilities::UNLOAD)
             .with(Capabilities::RELOAD)
+            .with(Capabilities::BRIDGE_LIMITS)
     }
 
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
         options.check_options(&["path"])?;
+        options.limits.refuse_memory("CPython has one heap for all modules")?;
         if options.instances != 1 {
             return Err(error::one_instance(options.instances));
         }

@@ -65,13 +65,18 @@ impl Settings {
         }
         let mut settings = Settings {
             instances: options.instances,
-            memory_limit: config.memory_limit.unwrap_or(0),
+            memory_limit: options.limits.memory.or(config.memory_limit).unwrap_or(0),
             wait: config.wait.unwrap_or(WAIT),
             path: Vec::new(),
             proto_path: Vec::new(),
             io: false,
             os: false,
         };
+        let both = options.limits.memory.is_some() && options.options.iter().any(|(key, _)| key == "memory_limit");
+        if both {
+            let message = "the option memory_limit and Limits::memory are both set; set one of them";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         for (key, value) in &options.options {
             settings.set(key, value).ok_or_else(|| wrong(key, value))?;
         }

@@ -72,13 +72,13 @@ impl Function for LuaFunction {
         let refused = |error| error::refused(self.export().name(), error);
         cx.check().map_err(refused)?;
         let module = &*self.module;
-        let _inside = module.lifecycle.enter().map_err(refused)?;
+        let inside = module.lifecycle.enter().map_err(refused)?;
         let vm = module.instances.borrow(self.place, module, cx).map_err(refused)?;
         let before = output.len();
-        let outcome = match &self.types {
+        let outcome = inside.within(output, |output| match &self.types {
             None => vm.call(self.handler, cx, input, output),
             Some(types) => self.call_typed(&vm, types, cx, input, output),
-        };
+        });
         outcome.map_err(|failed| {
             output.truncate(before);
             error::in_call(self.export().name(), cx, module.host.settings.memory_limit, failed)

@@ -43,8 +43,8 @@ impl Loaded {
         let name = options.name.clone().unwrap_or_else(|| source.display());
         let instances = settings.instances;
         let wait = settings.wait;
-        let host =
-            Arc::new(Host::new(name, script.folder.clone(), settings, options.services.clone(), options.log.clone()));
+        let (log, lifecycle) = (options.log_of(&name), Arc::new(Lifecycle::of(&name, &options.limits)));
+        let host = Arc::new(Host::new(name, script.folder.clone(), settings, options.services.clone(), log));
         let (first, mut exported) = open(&host, &script, &cx)?;
         let mut vms = vec![first];
         for _ in 1..instances {
@@ -61,7 +61,7 @@ impl Loaded {
         let (exports, types) = typed.into_iter().unzip();
         let descriptors = host.types().descriptors();
         let instances = Instances::new(vms, wait);
-        Ok(Loaded { host, exports, types, handlers, lifecycle: Arc::default(), instances, descriptors })
+        Ok(Loaded { host, exports, types, handlers, lifecycle, instances, descriptors })
     }
 }
 
@@ -141,6 +141,7 @@ impl Module for LuaModule {
         if inside > 0 {
             return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
         }
+        self.0.host.log.tell_dropped();
         match self.0.instances.close() {
             true => UnloadVerdict::Unloaded,
             false => UnloadVerdict::StillAlive { what: vec!["the call that unloads it is inside itself".into()] },

@@ -78,6 +78,7 @@ impl Runtime for LuaJit {
             Capabilities::RELOAD,
             Capabilities::SOURCE_TEXT,
             Capabilities::STACK_GUARD,
+            Capabilities::BRIDGE_LIMITS,
         ]
         .into_iter()
         .fold(Capabilities::INSTANCES, Capabilities::with)

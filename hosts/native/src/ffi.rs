@@ -158,7 +158,7 @@ impl Library {
     /// # Errors
     /// [`ErrorKind::Load`].
     pub(crate) fn load(&'static self, name: String, options: &LoadOptions) -> Result<NativeModule> {
-        let guest = GuestModule::new(&name, options.services.clone(), options.log.clone());
+        let guest = GuestModule::new(&name, options.services.clone(), options.log_of(&name));
         let path = self.path.as_os_str().as_encoded_bytes();
         let source = Source { kind: POLYHOST_SOURCE_SELF, name: path, data: &[], options: &[] };
         // SAFETY: the library's author keeps the contract of polyhost.h, and it is never unmapped.
@@ -166,7 +166,8 @@ impl Library {
             let kind = if failed.kind() == ErrorKind::Guest { ErrorKind::Load } else { failed.kind() };
             failed.with_kind(kind).with("library", self.path.display().to_string())
         })?;
-        let (lifecycle, module) = (Arc::default(), Mutex::new(Some(opened.module)));
+        let lifecycle = Arc::new(Lifecycle::of(&name, &options.limits));
+        let module = Mutex::new(Some(opened.module));
         let module = Arc::new(OpenModule { library: self, guest, lifecycle, module });
         let function =
             |(id, export)| -> Arc<dyn Function> { Arc::new(LibraryFunction { export, id, module: module.clone() }) };
@@ -201,6 +202,7 @@ impl OpenModule {
         let Some(module) = module else { return Vec::new() };
         // SAFETY: as in `load`; the id came from there and was taken, so that it is closed once.
         let held = unsafe { abi::close(&self.library.guest, &self.guest, module) };
+        self.guest.tell_dropped();
         held.unwrap_or_else(|error| vec![format!("closing it failed: {error}")])
     }
 }
@@ -234,10 +236,12 @@ impl Function for LibraryFunction {
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         let OpenModule { library, guest, lifecycle, .. } = &*self.module;
         let told = |failed| error::in_call(&self.export, cx, failed);
-        let _inside = lifecycle.enter().map_err(told)?;
+        let inside = lifecycle.enter().map_err(told)?;
         cx.check().map_err(told)?;
         // SAFETY: the library's author keeps the contract of polyhost.h, and it is never unmapped.
-        unsafe { abi::call(&library.guest, self.id, guest, cx, input, output) }.map_err(told)
+        inside
+            .within(output, |output| unsafe { abi::call(&library.guest, self.id, guest, cx, input, output) })
+            .map_err(told)
     }
 }
 

@@ -85,10 +85,15 @@ where
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         let told = |failed| error::in_call(&self.export, cx, failed);
-        let _inside = self.lifecycle.as_deref().map(Lifecycle::enter).transpose().map_err(told)?;
+        let inside = self.lifecycle.as_deref().map(Lifecycle::enter).transpose().map_err(told)?;
         cx.check().map_err(told)?;
         let before = output.len();
-        boundary::enter(|| (self.run)(cx, input, output)).map_err(|failed| {
+        let run = |output: &mut Output| boundary::enter(|| (self.run)(cx, input, output));
+        let outcome = match &inside {
+            Some(inside) => inside.within(output, run),
+            None => run(output),
+        };
+        outcome.map_err(|failed| {
             output.truncate(before);
             told(failed)
         })

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use polyhost_bridge::{
-    CallContext, Error, ErrorKind, Export, Function, Lifecycle, Method, Module, Output, Result, UnloadVerdict,
-    no_such_export,
+    CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, LogSink, Method, Module, Output, Result,
+    UnloadVerdict, no_such_export,
 };
 use prost::{Message, Name};
 
@@ -24,12 +24,15 @@ pub struct NativeModule {
     functions: Mutex<Vec<Arc<dyn Function>>>,
     /// What the library has to close, where the code is one.
     library: Option<Arc<OpenModule>>,
+    /// That of a module of closures.
+    log: LogSink,
 }
 
 impl NativeModule {
     /// A module of Rust closures that is loaded as soon as it is built.
     pub fn builder(name: impl Into<String>) -> ModuleBuilder {
-        ModuleBuilder { name: name.into(), lifecycle: Arc::default(), functions: Vec::new(), descriptors: None }
+        let (name, log) = (name.into(), LogSink::default());
+        ModuleBuilder { name, lifecycle: Arc::default(), functions: Vec::new(), descriptors: None, log }
     }
 
     pub(crate) fn of_library(
@@ -38,7 +41,7 @@ impl NativeModule {
         descriptors: Option<Vec<u8>>,
         library: Arc<OpenModule>,
     ) -> Result<NativeModule> {
-        NativeModule::new(name, library.lifecycle().clone(), functions, descriptors, Some(library))
+        NativeModule::new(name, library.lifecycle().clone(), functions, descriptors, Some(library), LogSink::default())
     }
 
     fn new(
@@ -47,13 +50,14 @@ impl NativeModule {
         mut functions: Vec<Arc<dyn Function>>,
         descriptors: Option<Vec<u8>>,
         library: Option<Arc<OpenModule>>,
+        log: LogSink,
     ) -> Result<NativeModule> {
         functions.sort_by(|a, b| a.export().name().cmp(b.export().name()));
         let exports: Vec<_> = functions.iter().map(|function| function.export().clone()).collect();
         if let Some(pair) = exports.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
             return Err(error::twice(pair[0].name()).with("module", name));
         }
-        Ok(NativeModule { name, exports, descriptors, lifecycle, functions: Mutex::new(functions), library })
+        Ok(NativeModule { name, exports, descriptors, lifecycle, functions: Mutex::new(functions), library, log })
     }
 
     /// What the runtime keeps of it.
@@ -158,6 +162,7 @@ impl Module for NativeModule {
         // Out of the lock before they are dropped: their captures may be anything.
         let functions = std::mem::take(&mut *self.functions.lock().unwrap_or_else(PoisonError::into_inner));
         drop(functions);
+        self.log.tell_dropped();
         let held = match &self.library {
             Some(library) => library.close(),
             // Each function of a closure holds the lifecycle; so does this module.
@@ -183,9 +188,17 @@ pub struct ModuleBuilder {
     lifecycle: Arc<Lifecycle>,
     functions: Vec<Arc<dyn Function>>,
     descriptors: Option<Vec<u8>>,
+    log: LogSink,
 }
 
 impl ModuleBuilder {
+    /// Sets what the module may take, before it has exports, and its log.
+    pub(crate) fn limited(mut self, options: &LoadOptions) -> Self {
+        self.lifecycle = Arc::new(Lifecycle::of(&self.name, &options.limits));
+        self.log = options.log.clone();
+        self
+    }
+
     /// Adds an export; see [`crate::function`].
     pub fn export(
         mut self,
@@ -220,7 +233,7 @@ impl ModuleBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] where two exports have one name.
     pub fn build(self) -> Result<Arc<NativeModule>> {
-        Ok(Arc::new(NativeModule::new(self.name, self.lifecycle, self.functions, self.descriptors, None)?))
+        Ok(Arc::new(NativeModule::new(self.name, self.lifecycle, self.functions, self.descriptors, None, self.log)?))
     }
 }
 

@@ -48,8 +48,11 @@ impl Native {
     }
 
     fn load_rust(&self, name: &str, make: &Make, options: &LoadOptions) -> Result<Arc<NativeModule>> {
-        let builder = NativeModule::builder(options.name.as_deref().unwrap_or(name));
-        make(builder, options)?.build()
+        let name = options.name.as_deref().unwrap_or(name);
+        let mut options = options.clone();
+        options.log = options.log_of(name);
+        let builder = NativeModule::builder(name).limited(&options);
+        make(builder, &options)?.build()
     }
 
     fn load_library(&self, path: &Path, options: &LoadOptions) -> Result<Arc<NativeModule>> {
@@ -80,7 +83,10 @@ impl Runtime for Native {
 
     fn capabilities(&self) -> Capabilities {
         // No UNLOAD: a library stays mapped.
-        Capabilities::PARALLEL.with(Capabilities::CONCURRENT_WAIT).with(Capabilities::COOPERATIVE_CANCEL)
+        Capabilities::PARALLEL
+            .with(Capabilities::CONCURRENT_WAIT)
+            .with(Capabilities::COOPERATIVE_CANCEL)
+            .with(Capabilities::BRIDGE_LIMITS)
     }
 
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
@@ -89,6 +95,7 @@ impl Runtime for Native {
             _ => refused,
         })?;
         options.check_options(&[])?;
+        options.limits.refuse_memory("native code allocates as the process does; that has RLIMIT_AS and cgroups")?;
         if options.instances != 1 {
             return Err(error::one_instance(options.instances));
         }

@@ -20,7 +20,13 @@ pub(super) fn subject() -> Subject {
             Clr::start(&ClrConfig::default())
         }
     };
+    let limited = || {
+        let mut config = ClrConfig::default();
+        config.gc.heap_hard_limit = Some(256 << 20);
+        Clr::start(&config)
+    };
     Subject::new("clr", start, ModuleSource::Path(guest))
+        .limited(limited)
         .text(ModuleSource::Text { name: "Echo.cs".into(), text: ECHO.into() })
         .broken("a file that is no assembly", ModuleSource::Path(in_workspace("Cargo.toml")), &["Cargo.toml"])
         .broken("a syntax error", source("Broken.cs", "class Broken\n{\n    int\n}\n"), &["Broken.cs", "CS"])

@@ -281,6 +281,70 @@ impl ::prost::Name for AddReply {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SpinRequest {
+    #[prost(enumeration = "spin_request::How", tag = "1")]
+    pub how: i32,
+}
+/// Nested message and enum types in `SpinRequest`.
+pub mod spin_request {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum How {
+        /// In a loop.
+        Unspecified = 0,
+        /// In a loop in what the language usually catches errors with, again and again.
+        Catch = 1,
+        /// In a coroutine or generator, where the language has them.
+        Coroutine = 2,
+        /// Waits, without a loop, for what the language is told of a cancel by.
+        Wait = 3,
+    }
+    impl How {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "HOW_UNSPECIFIED",
+                Self::Catch => "HOW_CATCH",
+                Self::Coroutine => "HOW_COROUTINE",
+                Self::Wait => "HOW_WAIT",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "HOW_UNSPECIFIED" => Some(Self::Unspecified),
+                "HOW_CATCH" => Some(Self::Catch),
+                "HOW_COROUTINE" => Some(Self::Coroutine),
+                "HOW_WAIT" => Some(Self::Wait),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for SpinRequest {
+    const NAME: &'static str = "SpinRequest";
+    const PACKAGE: &'static str = "conformance.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "conformance.v1.SpinRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/conformance.v1.SpinRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecurseRequest {
     #[prost(uint32, tag = "1")]
     pub depth: u32,
@@ -374,6 +438,22 @@ pub mod misbehave_request {
         Abort = 6,
         /// Fails in a task that nobody awaits.
         UnobservedTask = 7,
+        /// Takes more and more memory, and keeps it until it is refused.
+        Allocate = 8,
+        /// Writes lines of a hundred bytes to the log until its call is cancelled.
+        Log = 9,
+        /// Goes on without end, and does what the language lets it do to ignore that its call is cancelled.
+        IgnoreCancel = 10,
+        /// Forks; the new process ends at once.
+        Fork = 11,
+        /// Closes every file descriptor but the first three.
+        CloseFiles = 12,
+        /// Makes `/` the process's working folder.
+        ChangeFolder = 13,
+        /// Takes over SIGTERM.
+        TakeSignal = 14,
+        /// Sets the process's locale.
+        SetLocale = 15,
     }
     impl Deed {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -390,6 +470,14 @@ pub mod misbehave_request {
                 Self::Null => "DEED_NULL",
                 Self::Abort => "DEED_ABORT",
                 Self::UnobservedTask => "DEED_UNOBSERVED_TASK",
+                Self::Allocate => "DEED_ALLOCATE",
+                Self::Log => "DEED_LOG",
+                Self::IgnoreCancel => "DEED_IGNORE_CANCEL",
+                Self::Fork => "DEED_FORK",
+                Self::CloseFiles => "DEED_CLOSE_FILES",
+                Self::ChangeFolder => "DEED_CHANGE_FOLDER",
+                Self::TakeSignal => "DEED_TAKE_SIGNAL",
+                Self::SetLocale => "DEED_SET_LOCALE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -403,6 +491,14 @@ pub mod misbehave_request {
                 "DEED_NULL" => Some(Self::Null),
                 "DEED_ABORT" => Some(Self::Abort),
                 "DEED_UNOBSERVED_TASK" => Some(Self::UnobservedTask),
+                "DEED_ALLOCATE" => Some(Self::Allocate),
+                "DEED_LOG" => Some(Self::Log),
+                "DEED_IGNORE_CANCEL" => Some(Self::IgnoreCancel),
+                "DEED_FORK" => Some(Self::Fork),
+                "DEED_CLOSE_FILES" => Some(Self::CloseFiles),
+                "DEED_CHANGE_FOLDER" => Some(Self::ChangeFolder),
+                "DEED_TAKE_SIGNAL" => Some(Self::TakeSignal),
+                "DEED_SET_LOCALE" => Some(Self::SetLocale),
                 _ => None,
             }
         }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::{CallContext, CancelToken, Capabilities, Error, ErrorKind};
-use polyhost_proto::conformance::v1::{AddRequest, CallServiceRequest, Nothing};
+use polyhost_bridge::{CallContext, CancelToken, Capabilities, Code, Error, ErrorKind};
+use polyhost_proto::conformance::v1::spin_request::How;
+use polyhost_proto::conformance::v1::{AddRequest, CallServiceRequest, SpinRequest};
 use prost::Message;
 
 use super::{ADD, CALL_SERVICE, ECHO, RAW_ECHO, SPIN, expect_kind, function, service_request};
@@ -34,11 +35,14 @@ pub(super) fn cases() -> Vec<Case> {
             .run(stop_by_deadline),
         case("cancel::a_loop_is_stopped_by_hand").needs(Capabilities::INTERRUPT).run(stop_by_hand),
         case("cancel::a_guest_that_looks_is_stopped_by_hand").needs(Capabilities::COOPERATIVE_CANCEL).run(stop_by_hand),
+        case("cancel::a_loop_that_catches_what_is_raised_is_stopped").run(|cx| stop_every_way(cx, How::Catch)),
+        case("cancel::a_coroutine_is_stopped").run(|cx| stop_every_way(cx, How::Coroutine)),
+        case("cancel::what_waits_for_the_cancel_is_told_of_it").run(|cx| stop_every_way(cx, How::Wait)),
         case("cancel::a_stopped_module_goes_on_as_before").needs(Capabilities::INTERRUPT).run(|cx| {
             let module = cx.module();
             for sum in 1..=10 {
                 let context = CallContext::none().with_timeout(Duration::from_millis(5));
-                cx.invoke_in(&context, &*module, SPIN, &Nothing {}).expect_err("never ends by itself");
+                cx.invoke_in(&context, &*module, SPIN, &SpinRequest::default()).expect_err("never ends by itself");
                 assert_eq!(sum, cx.invoke(&*module, ADD, &AddRequest { n: 1 }).expect("adds").sum);
             }
         }),
@@ -67,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case("cancel::a_failure_for_want_of_time_is_told_apart_from_others").run(|cx| {
             let module = cx.module_with(service("no", |_, _, _| {
-                Err(Error::status(polyhost_bridge::Code::DeadlineExceeded, "another deadline than ours"))
+                Err(Error::status(Code::DeadlineExceeded, "another deadline than ours"))
             }));
             let context = CallContext::none().with_timeout(Duration::from_secs(3600));
             let error = cx.invoke_in(&context, &*module, CALL_SERVICE, &service_request("no", b"")).expect_err("fails");
@@ -132,15 +136,35 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn stop_by_deadline(cx: &Cx<'_>) {
     let context = CallContext::none().with_timeout(Duration::from_millis(20));
-    let error = cx.invoke_in(&context, &*cx.module(), SPIN, &Nothing {}).expect_err("never ends by itself");
+    let error = cx.invoke_in(&context, &*cx.module(), SPIN, &SpinRequest::default()).expect_err("never ends by itself");
     expect_kind(ErrorKind::DeadlineExceeded, &error);
+}
+
+/// By its deadline and by hand; and the module goes on.
+fn stop_every_way(cx: &Cx<'_>, how: How) {
+    let (module, request) = (cx.module(), SpinRequest { how: how.into() });
+    for by_hand in [false, true] {
+        let stop = CancelToken::new();
+        let context = CallContext::none().with_cancel(&stop);
+        let (context, timer) = match by_hand {
+            false => (context.with_timeout(Duration::from_millis(20)), None),
+            true => (context, Some(CancelToken::with_deadline(Instant::now() + Duration::from_millis(20)))),
+        };
+        let _subscription = timer.as_ref().map(|timer| timer.on_cancel(move |_| stop.cancel()));
+        let error = cx.invoke_in(&context, &*module, SPIN, &request).expect_err("never ends by itself");
+        if error.code() == Code::Unimplemented {
+            cx.skip(format!("the guest's language can't: {}", error.message()));
+        }
+        expect_kind(if by_hand { ErrorKind::Cancelled } else { ErrorKind::DeadlineExceeded }, &error);
+        cx.invoke(&*module, ADD, &AddRequest { n: 1 }).expect("adds");
+    }
 }
 
 fn stop_by_hand(cx: &Cx<'_>) {
     let (stop, timer) = (CancelToken::new(), CancelToken::with_deadline(Instant::now() + Duration::from_millis(20)));
     let context = CallContext::none().with_cancel(&stop);
     let _subscription = timer.on_cancel(move |_| stop.cancel());
-    let error = cx.invoke_in(&context, &*cx.module(), SPIN, &Nothing {}).expect_err("never ends by itself");
+    let error = cx.invoke_in(&context, &*cx.module(), SPIN, &SpinRequest::default()).expect_err("never ends by itself");
     expect_kind(ErrorKind::Cancelled, &error);
 }
 

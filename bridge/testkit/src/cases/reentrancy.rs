@@ -146,7 +146,7 @@ fn crossed(
 
 /// A service that becomes an export of a module which is loaded after it. It does not keep that module loaded.
 #[derive(Debug)]
-struct Late {
+pub(super) struct Late {
     export: Export,
     target: OnceLock<Target>,
 }
@@ -160,11 +160,11 @@ struct Target {
 }
 
 impl Late {
-    fn new(name: &str) -> Arc<Self> {
+    pub(super) fn new(name: &str) -> Arc<Self> {
         Arc::new(Late { export: Export::bytes(name), target: OnceLock::new() })
     }
 
-    fn set(&self, module: &Arc<dyn Module>, export: &str, input: Option<Vec<u8>>) {
+    pub(super) fn set(&self, module: &Arc<dyn Module>, export: &str, input: Option<Vec<u8>>) {
         let target = Target { module: Arc::downgrade(module), export: export.to_owned(), input };
         self.target.set(target).expect("is set once");
     }

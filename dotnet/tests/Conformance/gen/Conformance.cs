@@ -100,35 +100,42 @@ namespace Conformance.V1 {
             "dHJ5EhAKA2tleRgBIAEoCVIDa2V5EhQKBXZhbHVlGAIgASgJUgV2YWx1ZToC",
             "OAEiPAoKTG9nUmVxdWVzdBIUCgVsZXZlbBgBIAEoCVIFbGV2ZWwSGAoHbWVz",
             "c2FnZRgCIAEoCVIHbWVzc2FnZSIaCgpBZGRSZXF1ZXN0EgwKAW4YASABKANS",
-            "AW4iHAoIQWRkUmVwbHkSEAoDc3VtGAEgASgDUgNzdW0iJgoOUmVjdXJzZVJl",
-            "cXVlc3QSFAoFZGVwdGgYASABKA1SBWRlcHRoIiQKDFJlY3Vyc2VSZXBseRIU",
-            "CgVkZXB0aBgBIAEoDVIFZGVwdGgiIQoLR3Jvd1JlcXVlc3QSEgoEc2l6ZRgB",
-            "IAEoBFIEc2l6ZSIlCglHcm93UmVwbHkSGAoHcGF5bG9hZBgBIAEoDFIHcGF5",
-            "bG9hZCL+AQoQTWlzYmVoYXZlUmVxdWVzdBI5CgRkZWVkGAEgASgOMiUuY29u",
-            "Zm9ybWFuY2UudjEuTWlzYmVoYXZlUmVxdWVzdC5EZWVkUgRkZWVkIq4BCgRE",
-            "ZWVkEhQKEERFRURfVU5TUEVDSUZJRUQQABINCglERUVEX0VYSVQQARIYChRE",
-            "RUVEX1RIUk9XX09OX1RIUkVBRBACEhQKEERFRURfS0VFUF9CVUZGRVIQAxIY",
-            "ChRERUVEX1VTRV9LRVBUX0JVRkZFUhAEEg0KCURFRURfTlVMTBAFEg4KCkRF",
-            "RURfQUJPUlQQBhIYChRERUVEX1VOT0JTRVJWRURfVEFTSxAHKmAKBkNvbG91",
-            "chIWChJDT0xPVVJfVU5TUEVDSUZJRUQQABIOCgpDT0xPVVJfUkVEEAESEAoM",
-            "Q09MT1VSX0dSRUVOEAISHAoPQ09MT1VSX05FR0FUSVZFEP///////////wEy",
-            "4wUKC0NvbmZvcm1hbmNlEjoKBEVjaG8SGC5jb25mb3JtYW5jZS52MS5BbGxU",
-            "eXBlcxoYLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVzEjwKBEZhaWwSGy5jb25m",
-            "b3JtYW5jZS52MS5GYWlsUmVxdWVzdBoXLmNvbmZvcm1hbmNlLnYxLk5vdGhp",
-            "bmcSUwoLQ2FsbFNlcnZpY2USIi5jb25mb3JtYW5jZS52MS5DYWxsU2Vydmlj",
-            "ZVJlcXVlc3QaIC5jb25mb3JtYW5jZS52MS5DYWxsU2VydmljZVJlcGx5EkAK",
-            "B0NvbnRleHQSFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nGhwuY29uZm9ybWFu",
-            "Y2UudjEuQ29udGV4dFJlcGx5EjoKA0xvZxIaLmNvbmZvcm1hbmNlLnYxLkxv",
-            "Z1JlcXVlc3QaFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nEjsKA0FkZBIaLmNv",
-            "bmZvcm1hbmNlLnYxLkFkZFJlcXVlc3QaGC5jb25mb3JtYW5jZS52MS5BZGRS",
-            "ZXBseRI4CgRTcGluEhcuY29uZm9ybWFuY2UudjEuTm90aGluZxoXLmNvbmZv",
-            "cm1hbmNlLnYxLk5vdGhpbmcSRwoHUmVjdXJzZRIeLmNvbmZvcm1hbmNlLnYx",
-            "LlJlY3Vyc2VSZXF1ZXN0GhwuY29uZm9ybWFuY2UudjEuUmVjdXJzZVJlcGx5",
-            "Ej4KBEdyb3cSGy5jb25mb3JtYW5jZS52MS5Hcm93UmVxdWVzdBoZLmNvbmZv",
-            "cm1hbmNlLnYxLkdyb3dSZXBseRI/CglFY2hvQXN5bmMSGC5jb25mb3JtYW5j",
-            "ZS52MS5BbGxUeXBlcxoYLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVzEkYKCU1p",
-            "c2JlaGF2ZRIgLmNvbmZvcm1hbmNlLnYxLk1pc2JlaGF2ZVJlcXVlc3QaFy5j",
-            "b25mb3JtYW5jZS52MS5Ob3RoaW5nYgZwcm90bzM="));
+            "AW4iHAoIQWRkUmVwbHkSEAoDc3VtGAEgASgDUgNzdW0ijAEKC1NwaW5SZXF1",
+            "ZXN0EjEKA2hvdxgBIAEoDjIfLmNvbmZvcm1hbmNlLnYxLlNwaW5SZXF1ZXN0",
+            "Lkhvd1IDaG93IkoKA0hvdxITCg9IT1dfVU5TUEVDSUZJRUQQABINCglIT1df",
+            "Q0FUQ0gQARIRCg1IT1dfQ09ST1VUSU5FEAISDAoISE9XX1dBSVQQAyImCg5S",
+            "ZWN1cnNlUmVxdWVzdBIUCgVkZXB0aBgBIAEoDVIFZGVwdGgiJAoMUmVjdXJz",
+            "ZVJlcGx5EhQKBWRlcHRoGAEgASgNUgVkZXB0aCIhCgtHcm93UmVxdWVzdBIS",
+            "CgRzaXplGAEgASgEUgRzaXplIiUKCUdyb3dSZXBseRIYCgdwYXlsb2FkGAEg",
+            "ASgMUgdwYXlsb2FkIp8DChBNaXNiZWhhdmVSZXF1ZXN0EjkKBGRlZWQYASAB",
+            "KA4yJS5jb25mb3JtYW5jZS52MS5NaXNiZWhhdmVSZXF1ZXN0LkRlZWRSBGRl",
+            "ZWQizwIKBERlZWQSFAoQREVFRF9VTlNQRUNJRklFRBAAEg0KCURFRURfRVhJ",
+            "VBABEhgKFERFRURfVEhST1dfT05fVEhSRUFEEAISFAoQREVFRF9LRUVQX0JV",
+            "RkZFUhADEhgKFERFRURfVVNFX0tFUFRfQlVGRkVSEAQSDQoJREVFRF9OVUxM",
+            "EAUSDgoKREVFRF9BQk9SVBAGEhgKFERFRURfVU5PQlNFUlZFRF9UQVNLEAcS",
+            "EQoNREVFRF9BTExPQ0FURRAIEgwKCERFRURfTE9HEAkSFgoSREVFRF9JR05P",
+            "UkVfQ0FOQ0VMEAoSDQoJREVFRF9GT1JLEAsSFAoQREVFRF9DTE9TRV9GSUxF",
+            "UxAMEhYKEkRFRURfQ0hBTkdFX0ZPTERFUhANEhQKEERFRURfVEFLRV9TSUdO",
+            "QUwQDhITCg9ERUVEX1NFVF9MT0NBTEUQDypgCgZDb2xvdXISFgoSQ09MT1VS",
+            "X1VOU1BFQ0lGSUVEEAASDgoKQ09MT1VSX1JFRBABEhAKDENPTE9VUl9HUkVF",
+            "ThACEhwKD0NPTE9VUl9ORUdBVElWRRD///////////8BMucFCgtDb25mb3Jt",
+            "YW5jZRI6CgRFY2hvEhguY29uZm9ybWFuY2UudjEuQWxsVHlwZXMaGC5jb25m",
+            "b3JtYW5jZS52MS5BbGxUeXBlcxI8CgRGYWlsEhsuY29uZm9ybWFuY2UudjEu",
+            "RmFpbFJlcXVlc3QaFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nElMKC0NhbGxT",
+            "ZXJ2aWNlEiIuY29uZm9ybWFuY2UudjEuQ2FsbFNlcnZpY2VSZXF1ZXN0GiAu",
+            "Y29uZm9ybWFuY2UudjEuQ2FsbFNlcnZpY2VSZXBseRJACgdDb250ZXh0Ehcu",
+            "Y29uZm9ybWFuY2UudjEuTm90aGluZxocLmNvbmZvcm1hbmNlLnYxLkNvbnRl",
+            "eHRSZXBseRI6CgNMb2cSGi5jb25mb3JtYW5jZS52MS5Mb2dSZXF1ZXN0Ghcu",
+            "Y29uZm9ybWFuY2UudjEuTm90aGluZxI7CgNBZGQSGi5jb25mb3JtYW5jZS52",
+            "MS5BZGRSZXF1ZXN0GhguY29uZm9ybWFuY2UudjEuQWRkUmVwbHkSPAoEU3Bp",
+            "bhIbLmNvbmZvcm1hbmNlLnYxLlNwaW5SZXF1ZXN0GhcuY29uZm9ybWFuY2Uu",
+            "djEuTm90aGluZxJHCgdSZWN1cnNlEh4uY29uZm9ybWFuY2UudjEuUmVjdXJz",
+            "ZVJlcXVlc3QaHC5jb25mb3JtYW5jZS52MS5SZWN1cnNlUmVwbHkSPgoER3Jv",
+            "dxIbLmNvbmZvcm1hbmNlLnYxLkdyb3dSZXF1ZXN0GhkuY29uZm9ybWFuY2Uu",
+            "djEuR3Jvd1JlcGx5Ej8KCUVjaG9Bc3luYxIYLmNvbmZvcm1hbmNlLnYxLkFs",
+            "bFR5cGVzGhguY29uZm9ybWFuY2UudjEuQWxsVHlwZXMSRgoJTWlzYmVoYXZl",
+            "EiAuY29uZm9ybWFuY2UudjEuTWlzYmVoYXZlUmVxdWVzdBoXLmNvbmZvcm1h",
+            "bmNlLnYxLk5vdGhpbmdiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Google.Protobuf.WellKnownTypes.AnyReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.DurationReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.StructReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.TimestampReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.WrappersReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Conformance.V1.Colour), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -141,6 +148,7 @@ namespace Conformance.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.LogRequest), global::Conformance.V1.LogRequest.Parser, new[]{ "Level", "Message" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.AddRequest), global::Conformance.V1.AddRequest.Parser, new[]{ "N" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.AddReply), global::Conformance.V1.AddReply.Parser, new[]{ "Sum" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.SpinRequest), global::Conformance.V1.SpinRequest.Parser, new[]{ "How" }, null, new[]{ typeof(global::Conformance.V1.SpinRequest.Types.How) }, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.RecurseRequest), global::Conformance.V1.RecurseRequest.Parser, new[]{ "Depth" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.RecurseReply), global::Conformance.V1.RecurseReply.Parser, new[]{ "Depth" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Conformance.V1.GrowRequest), global::Conformance.V1.GrowRequest.Parser, new[]{ "Size" }, null, null, null, null),
@@ -4061,6 +4069,210 @@ namespace Conformance.V1 {
 
   }
 
+  public sealed partial class SpinRequest : pb::IMessage<SpinRequest>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<SpinRequest> _parser = new pb::MessageParser<SpinRequest>(() => new SpinRequest());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<SpinRequest> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[9]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public SpinRequest() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public SpinRequest(SpinRequest other) : this() {
+      how_ = other.how_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public SpinRequest Clone() {
+      return new SpinRequest(this);
+    }
+
+    /// <summary>Field number for the "how" field.</summary>
+    public const int HowFieldNumber = 1;
+    private global::Conformance.V1.SpinRequest.Types.How how_ = global::Conformance.V1.SpinRequest.Types.How.Unspecified;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Conformance.V1.SpinRequest.Types.How How {
+      get { return how_; }
+      set {
+        how_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as SpinRequest);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(SpinRequest other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (How != other.How) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (How != global::Conformance.V1.SpinRequest.Types.How.Unspecified) hash ^= How.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (How != global::Conformance.V1.SpinRequest.Types.How.Unspecified) {
+        output.WriteRawTag(8);
+        output.WriteEnum((int) How);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (How != global::Conformance.V1.SpinRequest.Types.How.Unspecified) {
+        output.WriteRawTag(8);
+        output.WriteEnum((int) How);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (How != global::Conformance.V1.SpinRequest.Types.How.Unspecified) {
+        size += 1 + pb::CodedOutputStream.ComputeEnumSize((int) How);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(SpinRequest other) {
+      if (other == null) {
+        return;
+      }
+      if (other.How != global::Conformance.V1.SpinRequest.Types.How.Unspecified) {
+        How = other.How;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 8: {
+            How = (global::Conformance.V1.SpinRequest.Types.How) input.ReadEnum();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 8: {
+            How = (global::Conformance.V1.SpinRequest.Types.How) input.ReadEnum();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+    #region Nested types
+    /// <summary>Container for nested types declared in the SpinRequest message type.</summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static partial class Types {
+      public enum How {
+        [pbr::OriginalName("HOW_UNSPECIFIED")] Unspecified = 0,
+        [pbr::OriginalName("HOW_CATCH")] Catch = 1,
+        [pbr::OriginalName("HOW_COROUTINE")] Coroutine = 2,
+        [pbr::OriginalName("HOW_WAIT")] Wait = 3,
+      }
+
+    }
+    #endregion
+
+  }
+
   public sealed partial class RecurseRequest : pb::IMessage<RecurseRequest>
   #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
       , pb::IBufferMessage
@@ -4075,7 +4287,7 @@ namespace Conformance.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[9]; }
+      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[10]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -4264,7 +4476,7 @@ namespace Conformance.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[10]; }
+      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[11]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -4453,7 +4665,7 @@ namespace Conformance.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[11]; }
+      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[12]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -4642,7 +4854,7 @@ namespace Conformance.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[12]; }
+      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[13]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -4831,7 +5043,7 @@ namespace Conformance.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[13]; }
+      get { return global::Conformance.V1.ConformanceReflection.Descriptor.MessageTypes[14]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -5018,6 +5230,14 @@ namespace Conformance.V1 {
         [pbr::OriginalName("DEED_NULL")] Null = 5,
         [pbr::OriginalName("DEED_ABORT")] Abort = 6,
         [pbr::OriginalName("DEED_UNOBSERVED_TASK")] UnobservedTask = 7,
+        [pbr::OriginalName("DEED_ALLOCATE")] Allocate = 8,
+        [pbr::OriginalName("DEED_LOG")] Log = 9,
+        [pbr::OriginalName("DEED_IGNORE_CANCEL")] IgnoreCancel = 10,
+        [pbr::OriginalName("DEED_FORK")] Fork = 11,
+        [pbr::OriginalName("DEED_CLOSE_FILES")] CloseFiles = 12,
+        [pbr::OriginalName("DEED_CHANGE_FOLDER")] ChangeFolder = 13,
+        [pbr::OriginalName("DEED_TAKE_SIGNAL")] TakeSignal = 14,
+        [pbr::OriginalName("DEED_SET_LOCALE")] SetLocale = 15,
       }
 
     }

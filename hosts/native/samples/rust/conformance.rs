@@ -55,8 +55,10 @@ impl Conformance {
                 let sum = this.sum.fetch_add(n, Ordering::Relaxed).wrapping_add(n);
                 Ok(AddReply { sum }.encode_to_vec())
             }),
-            export::<Nothing, Nothing>("Spin", |_, host, input| {
-                decode::<Nothing>(input)?;
+            export::<SpinRequest, Nothing>("Spin", |_, host, input| {
+                if decode::<SpinRequest>(input)?.how() == spin_request::How::Wait {
+                    return Err(Error::status(Code::Unimplemented, "native code has to look whether it is cancelled"));
+                }
                 loop {
                     host.check()?;
                 }
@@ -74,7 +76,7 @@ impl Conformance {
                 payload.resize(size, 0);
                 Ok(GrowReply { payload }.encode_to_vec())
             }),
-            export::<MisbehaveRequest, Nothing>("Misbehave", |_, _, input| misbehave(&decode(input)?)),
+            export::<MisbehaveRequest, Nothing>("Misbehave", |_, host, input| misbehave(host, &decode(input)?)),
         ]
     }
 
@@ -181,7 +183,7 @@ fn recurse(depth: u32) -> u32 {
     if depth == 1 { 1 } else { black_box(recurse(black_box(depth.wrapping_sub(1)))).wrapping_add(1) }
 }
 
-fn misbehave(request: &MisbehaveRequest) -> Result<Vec<u8>> {
+fn misbehave(host: &dyn Host, request: &MisbehaveRequest) -> Result<Vec<u8>> {
     match request.deed() {
         Deed::Unspecified => {}
         Deed::Exit => std::process::exit(9),
@@ -194,9 +196,40 @@ fn misbehave(request: &MisbehaveRequest) -> Result<Vec<u8>> {
             unsafe { black_box(std::ptr::null::<u8>()).read_volatile() };
         }
         Deed::Abort => std::process::abort(),
-        deed @ (Deed::KeepBuffer | Deed::UseKeptBuffer | Deed::UnobservedTask) => {
+        Deed::Log => {
+            while host.check().is_ok() {
+                host.log(LogLevel::Info, &"x".repeat(100));
+            }
+        }
+        Deed::IgnoreCancel => loop {
+            std::hint::spin_loop();
+        },
+        Deed::Fork => fork(),
+        // SAFETY: none; that is the deed.
+        Deed::CloseFiles => (3..1 << 16).for_each(|descriptor| _ = unsafe { libc::close(descriptor) }),
+        Deed::ChangeFolder => std::env::set_current_dir("/").expect("it is there"),
+        Deed::TakeSignal => {
+            // SAFETY: none; that is the deed.
+            unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+        }
+        Deed::SetLocale => {
+            // SAFETY: a string that ends with a null.
+            unsafe { libc::setlocale(libc::LC_ALL, c"C.UTF-8".as_ptr()) };
+        }
+        deed @ (Deed::KeepBuffer | Deed::UseKeptBuffer | Deed::UnobservedTask | Deed::Allocate) => {
             return Err(Error::status(Code::Unimplemented, format!("Rust has no way to {}", deed.as_str_name())));
         }
     }
     Ok(Vec::new())
+}
+
+fn fork() {
+    // SAFETY: the new process ends without running anything of this one's.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(0);
+        }
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+    }
 }

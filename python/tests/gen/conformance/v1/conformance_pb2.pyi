@@ -249,10 +249,18 @@ class MisbehaveRequest(_message.Message):
     class Deed(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     DEED_ABORT: MisbehaveRequest.Deed
+    DEED_ALLOCATE: MisbehaveRequest.Deed
+    DEED_CHANGE_FOLDER: MisbehaveRequest.Deed
+    DEED_CLOSE_FILES: MisbehaveRequest.Deed
     DEED_EXIT: MisbehaveRequest.Deed
     DEED_FIELD_NUMBER: _ClassVar[int]
+    DEED_FORK: MisbehaveRequest.Deed
+    DEED_IGNORE_CANCEL: MisbehaveRequest.Deed
     DEED_KEEP_BUFFER: MisbehaveRequest.Deed
+    DEED_LOG: MisbehaveRequest.Deed
     DEED_NULL: MisbehaveRequest.Deed
+    DEED_SET_LOCALE: MisbehaveRequest.Deed
+    DEED_TAKE_SIGNAL: MisbehaveRequest.Deed
     DEED_THROW_ON_THREAD: MisbehaveRequest.Deed
     DEED_UNOBSERVED_TASK: MisbehaveRequest.Deed
     DEED_UNSPECIFIED: MisbehaveRequest.Deed
@@ -275,6 +283,18 @@ class RecurseRequest(_message.Message):
     DEPTH_FIELD_NUMBER: _ClassVar[int]
     depth: int
     def __init__(self, depth: _Optional[int] = ...) -> None: ...
+
+class SpinRequest(_message.Message):
+    __slots__ = ["how"]
+    class How(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = []
+    HOW_CATCH: SpinRequest.How
+    HOW_COROUTINE: SpinRequest.How
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    HOW_UNSPECIFIED: SpinRequest.How
+    HOW_WAIT: SpinRequest.How
+    how: SpinRequest.How
+    def __init__(self, how: _Optional[_Union[SpinRequest.How, str]] = ...) -> None: ...
 
 class Colour(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []
