@@ -21,8 +21,39 @@ pub struct CpythonConfig {
     pub switch_interval: Option<Duration>,
     /// CPython's development mode: more checks and warnings, at a price.
     pub dev_mode: bool,
+    /// How much memory Python may take: all of it, as its modules share one heap. By default as much as the process.
+    pub memory: Option<MemoryLimits>,
     /// Where lines go that belong to no module: of threads that packages started, say.
     pub log: LogSink,
+}
+
+/// How much memory Python may take, all modules together and what it has for itself, some 10 MiB.
+///
+/// Enforced by CPython's own allocators. What a C extension takes by malloc itself is not seen; google.protobuf's does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryLimits {
+    /// Code of guests that would pass this gets a `MemoryError`, in a call or while a module is loaded.
+    pub soft: usize,
+    /// What would pass this is refused whoever asks: threads that guests have started, and the host's own part, which
+    /// describes errors. CPython ends the process where it can't do without.
+    pub hard: Option<usize>,
+}
+
+impl MemoryLimits {
+    /// A soft limit, in bytes.
+    pub fn new(soft: usize) -> Self {
+        MemoryLimits { soft, hard: None }
+    }
+
+    /// Adds a hard limit, in bytes: at least [`MemoryLimits::RESERVE`] more than the soft one.
+    pub fn hard(mut self, bytes: usize) -> Self {
+        self.hard = Some(bytes);
+        self
+    }
+
+    /// What is kept between the limits, for the errors of those who reach the soft one.
+    pub const RESERVE: usize = 8 << 20;
 }
 
 impl CpythonConfig {
@@ -61,6 +92,12 @@ impl CpythonConfig {
         self
     }
 
+    /// Limits the memory of Python.
+    pub fn memory(mut self, limits: MemoryLimits) -> Self {
+        self.memory = Some(limits);
+        self
+    }
+
     /// Sets where lines go that belong to no module.
     pub fn log(mut self, log: LogSink) -> Self {
         self.log = log;
@@ -88,6 +125,16 @@ impl CpythonConfig {
         Err(error::no_such_interpreter(&program, self.venv.as_deref(), built_with))
     }
 
+    /// The limits on memory, where they make sense.
+    pub(crate) fn checked_memory(&self) -> Result<Option<MemoryLimits>> {
+        match self.memory {
+            Some(MemoryLimits { soft, hard: Some(hard) }) if hard < soft.saturating_add(MemoryLimits::RESERVE) => {
+                Err(error::no_reserve(soft, hard))
+            }
+            memory => Ok(memory),
+        }
+    }
+
     /// What is set otherwise than in `running`, a line each.
     pub(crate) fn differences(&self, running: &CpythonConfig) -> Vec<String> {
         let mut list = Vec::new();
@@ -101,6 +148,7 @@ impl CpythonConfig {
         compare("search_path", format!("{:?}", self.search_path), format!("{:?}", running.search_path));
         compare("switch_interval", time(self.switch_interval), time(running.switch_interval));
         compare("dev_mode", self.dev_mode.to_string(), running.dev_mode.to_string());
+        compare("memory", format!("{:?}", self.memory), format!("{:?}", running.memory));
         if !self.log.is_same(&running.log) {
             list.push("log is another sink there than here".to_owned());
         }

@@ -5,7 +5,8 @@ use std::path::Path;
 use polyhost_bridge::{CallContext, Code, Error, ErrorKind, Export, Frame, GuestError};
 use pyo3::prelude::*;
 
-use crate::ffi::Failure;
+use crate::config::MemoryLimits;
+use crate::ffi::{self, Failure};
 use crate::module::Helpers;
 
 /// What a call failed with.
@@ -46,6 +47,17 @@ pub(crate) fn in_call(
 #[cold]
 fn raised(py: Python<'_>, helpers: &Helpers, cx: &CallContext, exception: &Bound<'_, PyAny>) -> Error {
     describe(py, helpers, exception).in_context(cx)
+}
+
+/// A `MemoryError` says nothing of itself.
+#[cold]
+fn explain_memory(guest: &mut GuestError) {
+    if guest.status != Some(Code::ResourceExhausted) || !guest.message.is_empty() {
+        return;
+    }
+    if let Some((used, soft)) = ffi::used_of() {
+        guest.message = format!("Python has {used} bytes of the {soft} that CpythonConfig::memory lets it take");
+    }
 }
 
 /// What a module failed to load with.
@@ -154,7 +166,9 @@ fn said(described: &Bound<'_, PyAny>) -> PyResult<Said> {
         guest = Some(error);
     }
     let cause = report.map(|report| Error::from_report(&report).unwrap_or_else(|undecodable| undecodable));
-    Ok(Said { guest: guest.unwrap_or_default(), cause, stopped })
+    let mut guest = guest.unwrap_or_default();
+    explain_memory(&mut guest);
+    Ok(Said { guest, cause, stopped })
 }
 
 fn one(link: &Bound<'_, PyAny>) -> PyResult<GuestError> {
@@ -182,6 +196,15 @@ pub(crate) fn other_version(found: &str, built: &str, library: Option<&Path>) ->
          or build it with PYO3_PYTHON pointing to CPython {found}"
     );
     Error::new(ErrorKind::Load, message)
+}
+
+#[cold]
+pub(crate) fn no_reserve(soft: usize, hard: usize) -> Error {
+    let message = format!(
+        "memory has a soft limit of {soft} bytes and a hard one of {hard}; leave {} bytes between them, or leave the hard one out",
+        MemoryLimits::RESERVE
+    );
+    Error::new(ErrorKind::Config, message)
 }
 
 #[cold]

@@ -8,7 +8,7 @@ mod gate;
 mod module;
 mod runtime;
 
-pub use config::CpythonConfig;
+pub use config::{CpythonConfig, MemoryLimits};
 pub use runtime::Cpython;
 
 /// For the bench alone.

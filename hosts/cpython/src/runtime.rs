@@ -61,7 +61,8 @@ impl Cpython {
     }
 
     fn launch(config: &CpythonConfig) -> Result<Cpython> {
-        let launch = Launch { executable: config.program()?, dev_mode: config.dev_mode };
+        let launch =
+            Launch { executable: config.program()?, dev_mode: config.dev_mode, memory: config.checked_memory()? };
         let for_install = config.clone();
         let interpreter =
             Interpreter::start(launch, move |py| install(py, &for_install).map_err(|e| error::in_host_code(py, &e)))?;
@@ -115,11 +116,12 @@ impl Runtime for Cpython {
             .with(Capabilities::UNLOAD)
             .with(Capabilities::RELOAD)
             .with(Capabilities::BRIDGE_LIMITS)
+            .with(Capabilities::RUNTIME_MEMORY_LIMIT)
     }
 
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>> {
         options.check_options(&["path"])?;
-        options.limits.refuse_memory("CPython has one heap for all modules")?;
+        options.limits.refuse_memory("CPython has one heap for all modules; CpythonConfig::memory limits that")?;
         if options.instances != 1 {
             return Err(error::one_instance(options.instances));
         }

@@ -1,7 +1,7 @@
 //! CPython.
 
 use polyhost::ModuleSource;
-use polyhost::cpython::{Cpython, CpythonConfig};
+use polyhost::cpython::{Cpython, CpythonConfig, MemoryLimits};
 use polyhost_testkit::Subject;
 
 use super::in_workspace;
@@ -10,6 +10,10 @@ pub(super) fn subject() -> Subject {
     let guest = in_workspace("python/tests/conformance_guest.py");
     let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
     Subject::new("cpython", || Cpython::start(&CpythonConfig::default()), ModuleSource::Path(guest))
+        .limited(|| {
+            let memory = MemoryLimits::new(240 << 20).hard(256 << 20);
+            Cpython::start(&CpythonConfig::default().memory(memory))
+        })
         .text(text("echo.py", ECHO))
         .endless(text("endless.py", "while True:\n    pass\n"))
         .broken("a name that is no module", ModuleSource::Name("no_such_module".into()), &["no_such_module"])

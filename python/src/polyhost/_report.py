@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from polyhost._errors import Cancelled, ServiceError, StatusError
+from polyhost._errors import Cancelled, Code, ServiceError, StatusError
 from polyhost._module import plain
 
 TYPE_CHECKING = False
@@ -49,12 +49,18 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def _link(error: BaseException) -> Link:
-    status = error.code.value if isinstance(error, StatusError) else 0
+    status = _status(error)
     frames = _frames(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename:
         text = (error.text or "").rstrip("\n")
         frames.insert(0, ("", error.filename, error.lineno or 0, text))
     return (type_name(type(error)), _message(error), status, frames)
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, StatusError):
+        return error.code.value
+    return Code.RESOURCE_EXHAUSTED.value if isinstance(error, MemoryError) else 0
 
 
 def type_name(kind: type) -> str:

@@ -11,6 +11,7 @@ use super::attach::{self, Attached};
 use super::context;
 use super::event_loop::Aside;
 use super::interpreter::Interpreter;
+use super::memory;
 use super::object::{Local, Object};
 use super::record::{Guest, Record};
 use super::stop::{Stop, What};
@@ -246,16 +247,18 @@ impl Raw {
     pub(super) fn explained(self, explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error) -> Error {
         // pyo3 panics where an exception carries a panic of another library's; neither may leave.
         let explained = boundary::enter(|| {
-            // Nested, so that pyo3 knows that we are attached.
-            Python::attach(|py| {
-                let failure = match self {
-                    Raw::Raised => Failure::Raised(take_exception(py)),
-                    Raw::Decode => Failure::Decode(take_exception(py)),
-                    Raw::Encode => Failure::Encode(take_exception(py)),
-                    Raw::WrongType(class) => Failure::WrongType(class.bind(py)),
-                    Raw::Host(error) => Failure::Host(error),
-                };
-                Ok(explain(py, failure))
+            memory::leniently(|| {
+                // Nested, so that pyo3 knows that we are attached.
+                Python::attach(|py| {
+                    let failure = match self {
+                        Raw::Raised => Failure::Raised(take_exception(py)),
+                        Raw::Decode => Failure::Decode(take_exception(py)),
+                        Raw::Encode => Failure::Encode(take_exception(py)),
+                        Raw::WrongType(class) => Failure::WrongType(class.bind(py)),
+                        Raw::Host(error) => Failure::Host(error),
+                    };
+                    Ok(explain(py, failure))
+                })
             })
         });
         explained.unwrap_or_else(|panic| panic)

@@ -13,7 +13,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::attach::{self, Attached};
+use super::memory;
 use super::stop::Stopper;
+use crate::config::MemoryLimits;
 use crate::error;
 use crate::gate::Gate;
 use crate::module::Helpers;
@@ -26,6 +28,7 @@ pub(crate) struct Launch {
     /// The interpreter whose prefix and site-packages are used: a program that is not run.
     pub(crate) executable: PathBuf,
     pub(crate) dev_mode: bool,
+    pub(crate) memory: Option<MemoryLimits>,
 }
 
 /// The interpreter. There is one in a process, for ever; nothing else of ours that belongs to Python is static.
@@ -252,8 +255,32 @@ fn initialize(launch: &Launch, main: Sender<Job>) -> Result<&'static Interpreter
     Ok(INTERPRETER.get().expect("set just now"))
 }
 
+/// Does the first part of the start by itself, after which the allocators may be replaced: the same that the second part
+/// would do first.
+fn preinitialize(launch: &Launch, limits: MemoryLimits) -> Result<(), String> {
+    let mut config = MaybeUninit::<ffi::PyPreConfig>::uninit();
+    // SAFETY: initialised by the first call.
+    let status = unsafe {
+        ffi::PyPreConfig_InitIsolatedConfig(config.as_mut_ptr());
+        let config = config.assume_init_mut();
+        config.dev_mode = launch.dev_mode.into();
+        ffi::Py_PreInitialize(config)
+    };
+    // SAFETY: the status of the call above, whose text is a constant of CPython's.
+    unsafe {
+        if ffi::PyStatus_Exception(status) != 0 {
+            return Err(text(status.err_msg));
+        }
+    }
+    memory::limit(limits, launch.dev_mode);
+    Ok(())
+}
+
 /// Runs `Py_InitializeFromConfig`; the error is CPython's own text.
 fn configure(launch: &Launch) -> Result<(), String> {
+    if let Some(limits) = launch.memory {
+        preinitialize(launch, limits)?;
+    }
     let mut config = MaybeUninit::<ffi::PyConfig>::uninit();
     // SAFETY: the configuration is initialised by the first call, cleared by the last, and not moved between; the
     // path is copied.

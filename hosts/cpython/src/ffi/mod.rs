@@ -9,6 +9,7 @@ mod context;
 mod event_loop;
 pub(crate) mod floor;
 mod interpreter;
+mod memory;
 mod native;
 mod object;
 mod record;
@@ -25,6 +26,7 @@ compile_error!("polyhost-cpython is tested on 64-bit Linux alone; this target is
 pub(crate) use call::{Entry, Failure, Reply};
 pub(crate) use event_loop::EventLoop;
 pub(crate) use interpreter::{Interpreter, Launch, library, version};
+pub(crate) use memory::used_of;
 pub(crate) use native::{create as native_module, owner_handle};
 pub(crate) use object::Object;
 pub(crate) use record::{Guest, Voice, inside, within};
