@@ -400,6 +400,13 @@ impl Drop for Suspended {
     }
 }
 
+#[cold]
+fn nested_too_deep() -> Error {
+    let message =
+        format!("deployments are called {MAX_DEPTH} deep within each other on this thread, as deep as may be");
+    Error::new(ErrorKind::Exhausted, message)
+}
+
 /// A place in which this thread announces the address of what it uses, as it does for modules it is inside of; see
 /// [`boundary::Current`]. The innermost is dropped first.
 pub(crate) struct Use {
@@ -419,7 +426,7 @@ impl Use {
     pub(crate) fn begin() -> Result<Use> {
         let (depth, light) = HERE.with(|here| (here.uses.get(), here.light.get()));
         if depth >= MAX_DEPTH {
-            return Err(too_deep());
+            return Err(nested_too_deep());
         }
         let Some(slots) = light.or_else(|| HERE.with(Here::slots)) else { return Err(ending()) };
         HERE.with(|here| here.uses.set(depth + 1));
