@@ -198,6 +198,19 @@ impl ExchangeId {
         self.slot.with(self.generation, |state| look(&state.head))
     }
 
+    /// [`listen`](Self::listen) and [`request`](Self::request) in one.
+    pub fn take_up<R>(
+        self,
+        events: &'static dyn Events,
+        context: u32,
+        look: impl FnOnce(&RequestHead) -> R,
+    ) -> Option<R> {
+        self.slot.with(self.generation, |state| {
+            state.listener.events = Some((events, context));
+            look(&state.head)
+        })
+    }
+
     /// The connection the request came on.
     pub fn connection(self) -> Option<Arc<ConnectionInfo>> {
         self.slot.with(self.generation, |state| state.connection.clone()).flatten()

@@ -345,9 +345,8 @@ impl Guest {
         }
         // Before C# can ask for what an event tells of. Where the client is gone already, C# finds out as it reads or
         // writes.
-        exchange.listen(self, turn.kept);
         let mut lines = LINES.take();
-        let request = exchange.request(|head| (fill(head, &mut lines), inline(head)));
+        let request = exchange.take_up(self, turn.kept, |head| (fill(head, &mut lines), inline(head)));
         if let Some((mut request, inline)) = request {
             // Code that waits here for the rest of a body would wait for itself.
             if inline && (request.flags & HAS_BODY == 0 || exchange.is_body_whole()) && turn.try_inline() {
