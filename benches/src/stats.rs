@@ -32,6 +32,17 @@ impl Estimate {
         Estimate::from_draws(value, samples.len(), || redraw.median(random))
     }
 
+    /// The sample that a share of `samples` does not pass, with its bootstrap interval.
+    ///
+    /// # Panics
+    /// For no samples at all.
+    pub(crate) fn quantile_of(samples: &[f64], share: f64, random: &mut fastrand::Rng) -> Estimate {
+        let mut redraw = Redraw::new(samples);
+        let place = place_of(samples.len(), share);
+        let value = redraw.sorted[place];
+        Estimate::from_draws(value, samples.len(), || redraw.drawn(place, random))
+    }
+
     /// A value of so many samples, with the interval of what `draw` gives.
     fn from_draws(value: f64, samples: usize, draw: impl FnMut() -> f64) -> Estimate {
         let mut draws: Vec<f64> = std::iter::repeat_with(draw).take(DRAWS).collect();
@@ -101,9 +112,20 @@ impl Redraw {
     /// The median of as many samples as there are.
     fn median(&mut self, random: &mut fastrand::Rng) -> f64 {
         let n = self.sorted.len();
+        self.draw(random);
+        (self.at((n - 1) / 2) + self.at(n / 2)) / 2.0
+    }
+
+    /// The sample at a place of as many as there are.
+    fn drawn(&mut self, place: usize, random: &mut fastrand::Rng) -> f64 {
+        self.draw(random);
+        self.at(place)
+    }
+
+    fn draw(&mut self, random: &mut fastrand::Rng) {
+        let n = self.sorted.len();
         self.counts.fill(0);
         (0..n).for_each(|_| self.counts[random.usize(..n)] += 1);
-        (self.at((n - 1) / 2) + self.at(n / 2)) / 2.0
     }
 
     /// The one at this place of those drawn, in order.
@@ -115,6 +137,20 @@ impl Redraw {
         });
         self.sorted[found.expect("as many were drawn as there are")]
     }
+}
+
+/// The sample that a share of `samples` does not pass. Sorts them.
+///
+/// # Panics
+/// For no samples at all.
+pub(crate) fn quantile(samples: &mut [f64], share: f64) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[place_of(samples.len(), share)]
+}
+
+/// The place of a quantile among so many sorted samples.
+fn place_of(samples: usize, share: f64) -> usize {
+    ((samples as f64 * share).ceil() as usize).clamp(1, samples.max(1)) - 1
 }
 
 /// The median; of an even number, the mean of the middle two. Sorts `samples`.
@@ -184,6 +220,15 @@ pub(crate) mod tests {
     /// A sum of three uniforms: no normal distribution, median 1.5.
     pub(crate) fn of_median_1_5(random: &mut fastrand::Rng) -> f64 {
         random.f64() + random.f64() + random.f64()
+    }
+
+    #[test]
+    fn quantiles_are_samples_with_an_interval_around_them() {
+        let samples: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        let check = |expected: f64, share: f64| assert_eq!(expected, quantile(&mut samples.clone(), share));
+        [(1.0, 0.0), (100.0, 0.5), (198.0, 0.99), (200.0, 1.0)].into_iter().for_each(|(value, at)| check(value, at));
+        let estimate = Estimate::quantile_of(&samples, 0.99, &mut fastrand::Rng::with_seed(1));
+        assert!(estimate.value == 198.0 && estimate.low < 198.0 && estimate.high > 198.0, "{estimate:?}");
     }
 
     #[test]

@@ -11,6 +11,16 @@ public static class BenchGuest
     [Export("bench/Echo")]
     public static void Echo(ReadOnlySpan<byte> input, Output output) => output.Write(input);
 
+    /// <summary>Runs until its call is to stop.</summary>
+    [Export("bench/Spin")]
+    public static byte[] Spin(byte[] _, CallContext context)
+    {
+        for (var token = context.CancellationToken; ;)
+        {
+            token.ThrowIfCancellationRequested();
+        }
+    }
+
     /// <summary>Returns the address of <see cref="Floor.Call"/>, 8 bytes.</summary>
     [Export("bench/Floor")]
     public static unsafe byte[] FloorAddress(byte[] _) =>

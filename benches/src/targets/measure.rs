@@ -61,6 +61,13 @@ impl Rounds {
         Estimate::median_of(&self.samples[contender], random)
     }
 
+    /// Nanoseconds a call that one contender takes more than another, round by round.
+    pub(crate) fn difference(&self, contender: usize, against: usize, random: &mut fastrand::Rng) -> Estimate {
+        let pairs = self.samples[contender].iter().zip(&self.samples[against]);
+        let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+        Estimate::median_of(&differences, random)
+    }
+
     /// One contender against another, round by round: what both suffered in a round cancels out.
     pub(crate) fn ratio(&self, contender: usize, against: usize, random: &mut fastrand::Rng) -> Estimate {
         let pairs = self.samples[contender].iter().zip(&self.samples[against]);

@@ -1,5 +1,6 @@
 //! One check for each number the project wants to reach.
 
+mod cancel;
 mod contenders;
 mod floors;
 pub(crate) mod measure;
@@ -34,6 +35,12 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("callers.luajit", "calls a second of 8 callers against 1, both with 2 instances"),
     ("callers.cpython", "calls a second of 8 callers against 1"),
     ("callers.cpython.work", "calls a second of 8 callers against 1, with 10 µs of work a call"),
+    ("deadline.clr", "ns that a far deadline adds to a 128 B echo"),
+    ("deadline.cpython", "ns that a far deadline adds to a 128 B echo"),
+    ("deadline.luajit", "ns that a far deadline adds to a 128 B echo"),
+    ("cancel.clr", "µs from the deadline of a loop that looks at its token to the return of its call, p99"),
+    ("cancel.cpython", "µs from the deadline of a loop to the return of its call, p99"),
+    ("cancel.luajit", "µs from the deadline of a loop to the return of its call, p99"),
     ("http.pool", "CPU of a keep-alive request against Kestrel, on .NET's thread pool"),
     ("http.inline", "CPU of a keep-alive request, Kestrel's against inline dispatch"),
     ("http.inline.user", "the same, in user code alone"),
@@ -106,6 +113,12 @@ impl Targets {
             "callers.luajit" => (Target::AtLeast(1.0), self.callers("lua", 2, None)),
             "callers.cpython" => (Target::AtLeast(0.75), self.callers("py", 1, None)),
             "callers.cpython.work" => (Target::AtLeast(0.9), self.callers("py", 1, Some(10_000.0))),
+            "deadline.clr" => (Target::AtMost(10.0), self.deadline("clr")),
+            "deadline.cpython" => (Target::AtMost(10.0), self.deadline("py")),
+            "deadline.luajit" => (Target::AtMost(10.0), self.deadline("lua")),
+            "cancel.clr" => (Target::AtMost(1000.0), self.cancel("clr")),
+            "cancel.cpython" => (Target::AtMost(10_000.0), self.cancel("py")),
+            "cancel.luajit" => (Target::AtMost(2000.0), self.cancel("lua")),
             http => self.http.check(http, &mut self.random),
         };
         match outcome {
@@ -140,6 +153,28 @@ impl Targets {
         let detail =
             format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
         Ok((rounds.ratio(0, 1, random), detail))
+    }
+
+    /// What a call costs more for being watched.
+    fn deadline(&mut self, scheme: &str) -> Outcome {
+        self.need(scheme)?;
+        let echo = contenders::echo(&self.registry, scheme)?;
+        let random = &mut self.random;
+        let rounds = Rounds::run(self.plan, &mut cancel::watched(&*echo, PAYLOAD, random), random)?;
+        let detail =
+            format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
+        Ok((rounds.difference(0, 1, random), detail))
+    }
+
+    /// How long after its deadline a call returns.
+    fn cancel(&mut self, scheme: &str) -> Outcome {
+        self.need(scheme)?;
+        let spin = cancel::spin(&self.registry, scheme)?;
+        let times = if is_quick(self.plan) { 20 } else { 1000 };
+        let late = (0..times).map(|_| cancel::overshoot(&*spin)).collect::<Result<Vec<_>>>()?;
+        let at = |share| show(crate::stats::quantile(&mut late.clone(), share));
+        let detail = format!("median {}, p90 {}, most {}; {times} calls", at(0.5), at(0.9), at(1.0));
+        Ok((Estimate::quantile_of(&late, 0.99, &mut self.random), detail))
     }
 
     fn allocations(&mut self, scheme: &str) -> Outcome {
