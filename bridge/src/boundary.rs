@@ -39,6 +39,13 @@ pub fn panic_error(payload: Box<dyn Any + Send>) -> Error {
     Error::new(ErrorKind::Internal, format!("host code panicked: {text}"))
 }
 
+/// The reader's half of an asymmetric barrier, for hosts: what this thread stores before it is seen by whoever loads after
+/// a [`barrier_everywhere`], or else this thread loads after it what that one stored before. Costs next to nothing.
+#[inline]
+pub fn barrier_here() {
+    light_barrier(is_light());
+}
+
 /// The reader's half of an asymmetric barrier: stops the compiler, and the processor where it is not light, because
 /// [`barrier_everywhere`] can't reach it.
 #[inline]
@@ -51,7 +58,7 @@ pub(crate) fn light_barrier(light: bool) {
 }
 
 /// The writer's half: after it, every thread of the process has passed a full barrier.
-pub(crate) fn barrier_everywhere() {
+pub fn barrier_everywhere() {
     fence(Ordering::SeqCst);
     if is_light() {
         membarrier(MEMBARRIER_PRIVATE_EXPEDITED);

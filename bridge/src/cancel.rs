@@ -120,6 +120,12 @@ impl CancelToken {
         child
     }
 
+    /// Whether both are the same token.
+    #[inline]
+    pub fn is_same(&self, other: &CancelToken) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn expire_at(&self, at: Instant) {
         if at <= Instant::now() {
             self.fire(CancelReason::DeadlineExceeded);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{ask, call, call_in, function, load, load_with};
-use polyhost_bridge::{CallContext, CancelToken, ErrorKind, Export, LoadOptions, Module, Output, Services};
+use polyhost_bridge::{CallContext, CancelToken, ErrorKind, Export, Function, LoadOptions, Module, Output, Services};
 
 /// A guest with a service `cancel`, which cancels the call that calls it.
 fn cancelling(guest: &str) -> Arc<dyn Module> {
@@ -227,5 +227,48 @@ def f(data: bytes) -> bytes:
         output.clear();
         f.call(&CallContext::none(), b"x", &mut output).unwrap_or_else(|error| panic!("round {i}: {error:?}"));
         assert_eq!(b"x", output.as_slice());
+    }
+}
+
+/// Calls of one request, one after the other, are watched by what the first made.
+#[test]
+fn a_cancel_hits_the_calls_of_its_token_and_no_others() {
+    let module = load(
+        "
+from polyhost import export
+
+@export('f')
+def f(data: bytes) -> bytes:
+    n = 0
+    for i in range(100):
+        n += i
+    return data
+
+@export('spin')
+def spin(data: bytes) -> bytes:
+    while True:
+        pass
+",
+    );
+    let (f, spin) = (function(&*module, "f"), function(&*module, "spin"));
+    let call = |function: &dyn Function, cx: &CallContext| function.call(cx, b"x", &mut Output::new());
+    for round in 0..1000_u32 {
+        let token = CancelToken::new();
+        let cx = CallContext::none().with_cancel(&token);
+        let other = CallContext::none().with_cancel(&CancelToken::new());
+        let canceller = std::thread::spawn(move || {
+            (0..round % 500).for_each(|_| std::hint::spin_loop());
+            token.cancel();
+        });
+        for _ in 0..round % 5 {
+            if let Err(error) = call(&*f, &cx) {
+                assert_eq!(ErrorKind::Cancelled, error.kind(), "{error:?}");
+            }
+            for cx in [&other, &other, &CallContext::none()] {
+                call(&*f, cx).unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+            }
+        }
+        assert_eq!(ErrorKind::Cancelled, call(&*spin, &cx).expect_err("endless").kind());
+        canceller.join().expect("no panic");
     }
 }

@@ -268,3 +268,45 @@ fn many_vms_are_interrupted_at_once() {
         assert_eq!(ErrorKind::Cancelled, thread.join().expect("no panic"));
     }
 }
+
+/// Calls of one request, one after the other, are watched by what the first made; and others come between.
+#[test]
+fn a_cancel_hits_the_calls_of_its_token_and_no_others() {
+    let module = load(
+        &lua(),
+        "local polyhost = require 'polyhost'
+        polyhost.export('a/Short', function(input) local n = 0 for i = 1, 200 do n = n + i end return input end)
+        polyhost.export('a/Spin', function() while true do end end)",
+    );
+    for round in 0..3000_u32 {
+        let token = CancelToken::new();
+        let cx = CallContext::none().with_cancel(&token);
+        let other = CallContext::none().with_cancel(&CancelToken::new());
+        let canceller = (round % 3 == 0).then(|| {
+            std::thread::spawn(move || {
+                (0..round % 500).for_each(|_| std::hint::spin_loop());
+                token.cancel();
+            })
+        });
+        for _ in 0..round % 7 {
+            match call_with(&*module, "a/Short", &cx) {
+                Ok(_) => {}
+                Err(error) => {
+                    assert_eq!(ErrorKind::Cancelled, error.kind(), "{error:?}");
+                    assert!(canceller.is_some(), "round {round}: {error:?}");
+                }
+            }
+            // Neither of these was cancelled.
+            for cx in [&other, &CallContext::none()] {
+                call_with(&*module, "a/Short", cx).unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+            }
+        }
+        if let Some(canceller) = canceller {
+            // Before it began, or in the middle.
+            let error = call_with(&*module, "a/Spin", &cx).expect_err("endless");
+            assert_eq!(ErrorKind::Cancelled, error.kind(), "{error:?}");
+            canceller.join().expect("no panic");
+            assert_eq!(None, call_with(&*module, "a/Short", &cx).expect_err("cancelled").guest());
+        }
+    }
+}

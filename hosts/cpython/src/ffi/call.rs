@@ -14,7 +14,7 @@ use super::interpreter::Interpreter;
 use super::memory;
 use super::object::{Local, Object};
 use super::record::{Guest, Record};
-use super::stop::{Stop, What};
+use super::stop::Stop;
 use crate::gate::Habit;
 
 /// An exported function with all that its calls need.
@@ -86,8 +86,10 @@ impl Entry {
         output: &mut Output,
         explain: impl FnOnce(Python<'_>, Failure<'_>) -> Error,
     ) -> Result<()> {
-        let stop = Stop::watch(guest.interpreter, token, What::Call);
-        self.call_watched(guest, cx, Some(&stop), input, output, explain)
+        let stop = Stop::of_call(guest.interpreter, token);
+        let outcome = self.call_watched(guest, cx, Some(&stop), input, output, explain);
+        stop.keep();
+        outcome
     }
 
     #[inline(always)]

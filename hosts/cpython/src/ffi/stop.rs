@@ -8,6 +8,7 @@
 //! A task of an event loop is cancelled by the loop, where it waits. Only where
 //! one step of it does not end is it stopped like this.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,13 +25,16 @@ use super::object::Object;
 /// How long a step of a task may still run after its call was cancelled.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// What can stop one call.
+/// What can stop one call, or one after the other on the same thread.
 pub(super) struct Stop {
     interpreter: &'static Interpreter,
+    token: CancelToken,
     shared: Arc<Shared>,
     /// Taken off the token when the call is over, with the GIL let go.
     subscription: Option<Subscription>,
 }
+
+thread_local! { static LAST: Cell<Option<Stop>> = const { Cell::new(None) } }
 
 struct Shared {
     interpreter: &'static Interpreter,
@@ -78,7 +82,25 @@ impl Stop {
             missed: AtomicBool::new(false),
         });
         let subscription = token.tell(shared.clone(), 0);
-        Stop { interpreter, shared, subscription: Some(subscription) }
+        Stop { interpreter, token: token.clone(), shared, subscription: Some(subscription) }
+    }
+
+    /// The same for a call, by what stopped none of the last one on this thread if that had the same token: most have,
+    /// where a request makes several.
+    #[inline]
+    pub(super) fn of_call(interpreter: &'static Interpreter, token: &CancelToken) -> Stop {
+        match LAST.try_with(Cell::take).ok().flatten() {
+            Some(stop) if stop.token.is_same(token) => stop,
+            _ => Stop::watch(interpreter, token, What::Call),
+        }
+    }
+
+    /// Keeps it for the next call of this thread. The call is over, and the thread is not attached.
+    #[inline]
+    pub(super) fn keep(self) {
+        if self.token.reason().is_none() {
+            let _ = LAST.try_with(|last| drop(last.replace(Some(self))));
+        }
     }
 
     /// The call runs on this thread from now on. The caller is attached, and looks at its token after this: who asked

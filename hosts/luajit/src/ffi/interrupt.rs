@@ -11,19 +11,25 @@
 //! operation on either side, so that a hook may be lost. While a call that is to
 //! stop is inside and its hook does not fire, it is set again each millisecond.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mlua_sys::lua51::{self as lua, lua_Debug, lua_State};
 use polyhost_bridge::cancel::{OnCancel, Subscription};
-use polyhost_bridge::{CancelReason, CancelToken};
+use polyhost_bridge::{CancelReason, CancelToken, boundary};
 
 use super::registry;
 use super::vm::Vm;
 
 /// What other threads know of a VM.
 pub(super) struct Interrupts {
+    /// The watched call whose guest code runs; 0 where it is another's. Stored by the thread that has the VM, and by no
+    /// other.
+    current: AtomicU64,
+    /// Whether that thread has to look at `state` after it has stored: a call was cancelled, and the hook may be set. Under
+    /// the lock of `state`.
+    busy: AtomicBool,
     state: Mutex<State>,
     /// How often the hook has fired.
     fired: AtomicU64,
@@ -34,9 +40,7 @@ struct State {
     l: *mut lua_State,
     /// Never used again.
     last_id: u64,
-    /// The watched call whose guest code runs; 0 where it is another's.
-    current: u64,
-    /// The calls further out that are to stop when control comes back to them.
+    /// The calls that are to stop, now or when control comes back to them.
     cancelled: Vec<u64>,
     /// Whether the hook is set.
     pressed: bool,
@@ -47,15 +51,26 @@ unsafe impl Send for State {}
 
 /// A call that can be interrupted; see [`Watch::begin`].
 pub(super) struct Watch {
-    id: u64,
     outer: u64,
+    kept: Kept,
+}
+
+/// What stops calls with one token, in one VM.
+pub(super) struct Kept {
+    token: CancelToken,
+    id: u64,
     subscription: Subscription,
 }
 
 impl Interrupts {
     pub(super) fn new(l: *mut lua_State) -> Self {
-        let state = State { l, last_id: 0, current: 0, cancelled: Vec::new(), pressed: false };
-        Interrupts { state: Mutex::new(state), fired: AtomicU64::new(0) }
+        let state = State { l, last_id: 0, cancelled: Vec::new(), pressed: false };
+        Interrupts {
+            current: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            state: Mutex::new(state),
+            fired: AtomicU64::new(0),
+        }
     }
 
     /// How often the hook has fired.
@@ -69,22 +84,36 @@ impl Interrupts {
 
     /// Lets guest code of another call run: one that nothing can cancel, within one that something can.
     /// Returns what to give back to [`Interrupts::resume`].
-    pub(super) fn suspend(&self) -> u64 {
-        let mut state = self.lock();
-        state.release();
-        std::mem::take(&mut state.current)
+    pub(super) fn suspend(self: &Arc<Self>) -> u64 {
+        self.switch(0)
     }
 
     /// Goes on with the call that [`Interrupts::suspend`] left.
     pub(super) fn resume(self: &Arc<Self>, outer: u64) {
-        self.go_on(self.lock(), outer);
+        self.switch(outer);
     }
 
-    fn go_on(self: &Arc<Self>, mut state: MutexGuard<'_, State>, outer: u64) {
+    /// Another call's guest code runs from here on. Returns whose did.
+    #[inline]
+    fn switch(self: &Arc<Self>, to: u64) -> u64 {
+        let from = self.current.load(Ordering::Relaxed);
+        self.current.store(to, Ordering::Relaxed);
+        // Pairs with the barrier in `cancel`: either we see that it is busy, or it sees whose code runs.
+        boundary::barrier_here();
+        if self.busy.load(Ordering::Relaxed) {
+            self.switch_busy(to);
+        }
+        from
+    }
+
+    #[cold]
+    fn switch_busy(self: &Arc<Self>, to: u64) {
+        let mut state = self.lock();
         state.release();
-        state.current = outer;
-        if state.cancelled.contains(&outer) {
-            self.stop(state);
+        if state.cancelled.contains(&to) {
+            self.stop(state, to);
+        } else {
+            self.busy.store(!state.cancelled.is_empty(), Ordering::Relaxed);
         }
     }
 
@@ -92,18 +121,29 @@ impl Interrupts {
     fn cancel(self: &Arc<Self>, id: u64) {
         let mut state = self.lock();
         state.cancelled.push(id);
-        if state.current == id {
-            self.stop(state);
+        self.busy.store(true, Ordering::Relaxed);
+        boundary::barrier_everywhere();
+        if self.current.load(Ordering::Relaxed) == id {
+            self.stop(state, id);
         }
     }
 
-    /// Stops the current call.
-    fn stop(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    /// Stops the current call, which is `id`.
+    fn stop(self: &Arc<Self>, mut state: MutexGuard<'_, State>, id: u64) {
         state.press();
-        let id = state.current;
         drop(state);
         let fired = self.fired();
         Presser::get().add(Pressed { interrupts: self.clone(), id, fired });
+    }
+
+    /// Forgets a call that is over, and what stopped it.
+    fn forget(&self, kept: Kept) {
+        let Kept { id, subscription, .. } = kept;
+        // The listener is done, or never runs.
+        drop(subscription);
+        let mut state = self.lock();
+        state.cancelled.retain(|it| *it != id);
+        self.busy.store(state.pressed || !state.cancelled.is_empty(), Ordering::Relaxed);
     }
 }
 
@@ -133,28 +173,42 @@ impl State {
 }
 
 impl Watch {
-    /// From here on `token` stops what runs in the VM, until [`Watch::end`].
+    /// From here on `token` stops what runs in the VM, until [`Watch::end`]. What stopped none of the last call is used
+    /// again where that had the same token: most have, where a request makes several.
+    #[inline]
     pub(super) fn begin(vm: &Vm, token: &CancelToken) -> Watch {
-        let interrupts = vm.interrupts();
-        let (outer, id) = {
-            let mut state = interrupts.lock();
-            state.release();
-            state.last_id += 1;
-            let id = state.last_id;
-            (std::mem::replace(&mut state.current, id), id)
+        let kept = match vm.kept().take() {
+            Some(kept) if kept.token.is_same(token) => kept,
+            other => Watch::subscribe(vm, token, other),
         };
         vm.watched().set(vm.watched().get() + 1);
-        Watch { id, outer, subscription: token.tell(interrupts.clone(), id) }
+        Watch { outer: vm.interrupts().switch(kept.id), kept }
+    }
+
+    #[inline(never)]
+    fn subscribe(vm: &Vm, token: &CancelToken, other: Option<Kept>) -> Kept {
+        let interrupts = vm.interrupts();
+        if let Some(other) = other {
+            interrupts.forget(other);
+        }
+        let id = {
+            let mut state = interrupts.lock();
+            state.last_id += 1;
+            state.last_id
+        };
+        Kept { token: token.clone(), id, subscription: token.tell(interrupts.clone(), id) }
     }
 
     /// Nothing stops the VM on behalf of this call any more.
+    #[inline]
     pub(super) fn end(self, vm: &Vm) {
-        // The listener is done, or never runs.
-        drop(self.subscription);
+        let Watch { outer, kept } = self;
+        vm.interrupts().switch(outer);
         vm.watched().set(vm.watched().get() - 1);
-        let mut state = vm.interrupts().lock();
-        state.cancelled.retain(|id| *id != self.id);
-        vm.interrupts().go_on(state, self.outer);
+        let last = if outer == 0 && kept.token.reason().is_none() { vm.kept().replace(Some(kept)) } else { Some(kept) };
+        if let Some(last) = last {
+            vm.interrupts().forget(last);
+        }
     }
 }
 
@@ -220,7 +274,7 @@ impl Pressed {
     /// Sets the hook again where it has not fired since the last look. False when the call is out.
     fn look(&mut self) -> bool {
         let mut state = self.interrupts.lock();
-        let inside = state.pressed && state.current == self.id;
+        let inside = state.pressed && self.interrupts.current.load(Ordering::Relaxed) == self.id;
         let before = std::mem::replace(&mut self.fired, self.interrupts.fired());
         if inside && before == self.fired {
             state.press();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mlua_sys::lua51::{self as lua, lua_State};
 use polyhost_bridge::{CallContext, Error, ErrorKind, Frame, Result};
 
-use super::interrupt::Interrupts;
+use super::interrupt::{Interrupts, Kept};
 use super::memory::Memory;
 use super::stack::Stack;
 use super::{c_stack, open, registry, traceback};
@@ -33,6 +33,8 @@ pub(crate) struct Vm {
     cx: Cell<*const CallContext>,
     memory: Option<Box<Memory>>,
     interrupts: Arc<Interrupts>,
+    /// What stopped none of the last call.
+    kept: Cell<Option<Kept>>,
     /// Where the last error that reached the host was raised.
     frames: RefCell<Vec<Frame>>,
     loading: RefCell<Option<Loading>>,
@@ -77,6 +79,7 @@ impl Vm {
             cx: Cell::new(std::ptr::null()),
             memory,
             interrupts: Arc::new(Interrupts::new(l)),
+            kept: Cell::default(),
             frames: RefCell::default(),
             loading: RefCell::default(),
             printed: Printed::default(),
@@ -178,6 +181,10 @@ impl Vm {
         &self.interrupts
     }
 
+    pub(super) fn kept(&self) -> &Cell<Option<Kept>> {
+        &self.kept
+    }
+
     pub(crate) fn times_interrupted(&self) -> u64 {
         self.interrupts.fired()
     }
@@ -253,6 +260,7 @@ impl Vm {
         if l.is_null() {
             return;
         }
+        drop(self.kept.take());
         if let Some(memory) = &self.memory {
             // SAFETY: the state that it was attached to.
             unsafe { memory.detach(l) };
