@@ -26,6 +26,12 @@ impl CallContext {
         CallContext { token: None, deadline: None, metadata: None }
     }
 
+    /// The context of a call whose deadline somebody else watches and tells by `token`: of a guest behind the C ABI, its
+    /// host.
+    pub const fn watched(deadline: Option<Instant>, token: Option<CancelToken>) -> Self {
+        CallContext { token, deadline, metadata: None }
+    }
+
     /// Sets the time by which the call has to be over. An earlier one that is set already stays.
     pub fn with_deadline(mut self, deadline: Instant) -> Self {
         if self.deadline.is_some_and(|earlier| earlier <= deadline) {

@@ -139,6 +139,11 @@ impl CancelToken {
         self.fire(CancelReason::Cancelled);
     }
 
+    /// Cancels because a deadline has passed that somebody else watches. The first reason stays.
+    pub fn expire(&self) {
+        self.fire(CancelReason::DeadlineExceeded);
+    }
+
     /// Why calls with this token are to stop; `None` while they may go on. One load.
     #[inline]
     pub fn reason(&self) -> Option<CancelReason> {

@@ -4,6 +4,8 @@
 //! its threads, thread-local destructors and `atexit` handlers, a cancel on its
 //! way, a pointer that another library took. No host can know that none is left.
 
+pub mod guest;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::Metadata;

@@ -11,6 +11,7 @@ mod module;
 mod runtime;
 
 pub use config::NativeConfig;
+pub use ffi::guest;
 pub use function::{function, method};
 pub use module::{ModuleBuilder, NativeModule};
 pub use runtime::Native;
