@@ -78,7 +78,7 @@ impl Made {
         let program = Path::new(env!("CARGO_BIN_EXE_polyhost")).parent().expect("a folder");
         let line = format!("PATH={}:$PATH\n{line}", program.display());
         let mut shell = Command::new("sh");
-        shell.args(["-c", &line]).current_dir(&self.folder).env_remove("VIRTUAL_ENV");
+        shell.args(["-c", &line]).current_dir(&self.folder).env_remove("VIRTUAL_ENV").env_remove("CARGO_TARGET_DIR");
         run(shell.envs(self.variables.iter().cloned()))
     }
 
@@ -252,6 +252,20 @@ fn a_guest_in_csharp_runs_from_its_source_where_there_is_no_sdk() {
     assert_eq!(GREETING, made.shell(call).text());
 }
 
+#[test]
+fn a_guest_in_rust_is_built_called_and_tested() {
+    let made = Made::with("rust", &[], cargo());
+    build_as_here(&made);
+    let [build, call, test] = made.commands()[..] else { panic!("{:?}", made.commands()) };
+    let built = made.shell(build);
+    assert!(built.code() == Some(0) && !built.stderr.contains("warning"), "{}", built.stderr);
+    assert_eq!(GREETING, made.shell(call).text());
+    made.shell(&call.replace("you", "")).fails(1, &["INVALID_ARGUMENT: name is empty"]);
+    assert!(made.shell(&call.replace("call", "inspect").replace(" --input", " #")).text().contains("Greets by name."));
+    assert!(made.shell(test).text().contains("2 passed"));
+    made.shell("cargo fmt --check").text();
+}
+
 /// One build for everything: it takes the most time of all.
 #[test]
 fn a_host_is_built_run_and_tested() {
@@ -260,8 +274,7 @@ fn a_host_is_built_run_and_tested() {
     }
     let runtimes = if cfg!(feature = "cpython") { "clr,cpython" } else { "clr" };
     let made = Made::with("host", &["--with", runtimes], cargo());
-    // The versions that the checkout was tested with, which are on this machine already.
-    fs::copy(checkout().join("Cargo.lock"), made.folder.join("Cargo.lock")).expect("copied");
+    build_as_here(&made);
     let [build, call, test] = made.commands()[..] else { panic!("{:?}", made.commands()) };
     let built = made.shell(build);
     assert!(built.code() == Some(0) && !built.stderr.contains("warning"), "{}", built.stderr);
@@ -273,13 +286,19 @@ fn a_host_is_built_run_and_tested() {
     made.shell("cargo fmt --check").text();
 }
 
-/// Has cargo do without the network, and take what it has built in this build's folder, with the same settings.
+/// Has cargo do without the network, with the settings of the checkout.
 fn cargo() -> Vec<(String, String)> {
-    let program = std::env::current_exe().expect("the program knows where it is");
-    let target = program.ancestors().nth(3).expect("it is in TARGET/PROFILE/deps").display().to_string();
-    let settings =
-        [("CARGO_NET_OFFLINE", "true"), ("CARGO_TARGET_DIR", &target), ("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")];
+    let settings = [("CARGO_NET_OFFLINE", "true"), ("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")];
     settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// Lets a project in Rust have the versions that the checkout was tested with, which are on this machine, and what is
+/// built of them already.
+fn build_as_here(made: &Made) {
+    fs::copy(checkout().join("Cargo.lock"), made.folder.join("Cargo.lock")).expect("copied");
+    let program = std::env::current_exe().expect("the program knows where it is");
+    let target = program.ancestors().nth(3).expect("it is in TARGET/PROFILE/deps");
+    symlink(target, made.folder.join("target")).expect("linked");
 }
 
 #[test]
@@ -314,12 +333,13 @@ fn what_can_not_be_made_is_told_and_leaves_nothing() {
     let new = |arguments: &[&str]| run(command([&["new"], arguments].concat()).current_dir(around.path()));
     let unknown = new(&["cobol", "greeter"]);
     assert_eq!(Some(2), unknown.code());
-    assert!(unknown.stderr.contains("possible values: clr, py, lua, c"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("possible values: clr, py, lua, c, rust, host"), "{}", unknown.stderr);
     for name in ["2fast", "a.b", "größe", "a--b", "polyhost", "..", "/"] {
         new(&["lua", name]).fails(2, &["no", "name for a project"]);
     }
     new(&["py", "json"]).fails(2, &["json is something else already"]);
-    new(&["lua", "a", "--with", "clr"]).fails(2, &["--with and --polyhost are for a host"]);
+    new(&["lua", "a", "--with", "clr"]).fails(2, &["--with is for a host"]);
+    new(&["c", "a", "--polyhost", "1"]).fails(2, &["--polyhost is for projects in Rust"]);
     new(&["host", "a", "--polyhost", "nowhere"]).fails(2, &["--polyhost nowhere", "no checkout", "no version"]);
     assert_eq!(0, fs::read_dir(around.path()).expect("a folder").count());
 

@@ -1,8 +1,8 @@
 //! `polyhost new`: the first files of a guest, or of a program that hosts guests.
 
-mod host;
 mod name;
 mod project;
+mod rust;
 mod templates;
 
 use std::fmt::Write;
@@ -16,9 +16,9 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::screen::{self, Paint};
 
-use host::Runtime;
 use name::Name;
 use project::Project;
+use rust::Runtime;
 
 /// Makes a project: a guest in a language of your choice, or a Rust program that hosts guests.
 ///
@@ -36,22 +36,22 @@ pub(crate) struct New {
     #[arg(long)]
     update: bool,
     /// A host's runtimes, beside native code and Lua; .NET by default. May be repeated, or be a list with commas.
-    #[arg(long = "with", value_enum, value_name = "RUNTIME", value_delimiter = ',', help_heading = "Hosts")]
+    #[arg(long = "with", value_enum, value_name = "RUNTIME", value_delimiter = ',', help_heading = "Projects in Rust")]
     runtimes: Vec<Runtime>,
-    /// Where a host has the crate `polyhost` from: the folder of a checkout, a version, or the URL of a git repository.
+    /// Where a project in Rust has the crate `polyhost` from: the folder of a checkout, a version, or the URL of a git repository.
     ///
     /// By default it is the checkout that this program was built in. The crates are on no registry yet.
-    #[arg(long, value_name = "PATH|VERSION|URL", help_heading = "Hosts")]
+    #[arg(long, value_name = "PATH|VERSION|URL", help_heading = "Projects in Rust")]
     polyhost: Option<String>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  polyhost new lua greeter                              # the quickest look: there is nothing to build
+  polyhost new lua greeter                                   # the quickest look: there is nothing to build
   polyhost new clr greeter-cs
-  polyhost new host app --with clr,cpython              # a program that loads all of them
-  polyhost new host app --polyhost ~/src/polyhost       # with the crate out of that checkout
-  polyhost new clr greeter-cs --update                  # after an update of polyhost: the guest library alone";
+  polyhost new rust greeter-rs --polyhost ~/src/polyhost     # with the crate out of that checkout
+  polyhost new host app --with clr,cpython                   # a program that loads all of them
+  polyhost new clr greeter-cs --update                       # after an update of polyhost: the guest library alone";
 
 /// What can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,6 +67,8 @@ pub(crate) enum Kind {
     Lua,
     /// A guest in C: a shared library behind polyhost.h, with a Makefile
     C,
+    /// A guest in Rust: a shared library of closures, behind the same header
+    Rust,
     /// A program in Rust that loads and calls guests
     Host,
 }
@@ -79,8 +81,13 @@ impl Kind {
             Kind::Py => "py",
             Kind::Lua => "lua",
             Kind::C => "c",
+            Kind::Rust => "rust",
             Kind::Host => "host",
         }
+    }
+
+    fn is_in_rust(self) -> bool {
+        matches!(self, Kind::Rust | Kind::Host)
     }
 
     fn title(self) -> &'static str {
@@ -89,6 +96,7 @@ impl Kind {
             Kind::Py => "a guest in Python",
             Kind::Lua => "a guest in Lua",
             Kind::C => "a guest in C",
+            Kind::Rust => "a guest in Rust",
             Kind::Host => "a host in Rust",
         }
     }
@@ -96,8 +104,11 @@ impl Kind {
 
 pub(crate) fn run(global: &Global, arguments: &New) -> Result<ExitCode, Failure> {
     let (kind, folder) = (arguments.kind, &*arguments.folder);
-    if kind != Kind::Host && (arguments.polyhost.is_some() || !arguments.runtimes.is_empty()) {
-        return Err(Failure::Usage("--with and --polyhost are for a host".to_owned()));
+    if kind != Kind::Host && !arguments.runtimes.is_empty() {
+        return Err(Failure::Usage("--with is for a host".to_owned()));
+    }
+    if !kind.is_in_rust() && arguments.polyhost.is_some() {
+        return Err(Failure::Usage("--polyhost is for projects in Rust: rust, host".to_owned()));
     }
     if arguments.update {
         let project = Project::library(kind)?;
@@ -116,11 +127,15 @@ pub(crate) fn run(global: &Global, arguments: &New) -> Result<ExitCode, Failure>
 fn plan(arguments: &New) -> Result<Project, Failure> {
     let New { kind, folder, runtimes, polyhost, .. } = arguments;
     let name = Name::of_folder(folder, *kind).map_err(Failure::Usage)?;
-    if *kind != Kind::Host {
+    if !kind.is_in_rust() {
         return Ok(Project::guest(*kind, &name));
     }
-    let runtimes = if runtimes.is_empty() { &[Runtime::Clr] } else { &**runtimes };
-    Ok(Project::host(&name, runtimes, &host::dependency(polyhost.as_deref())?))
+    let runtimes = match (kind, &**runtimes) {
+        (Kind::Rust, _) => &[],
+        (_, []) => &[Runtime::Clr, Runtime::Luajit][..],
+        (_, chosen) => &[chosen, &[Runtime::Luajit]].concat(),
+    };
+    Ok(Project::in_rust(*kind, &name, runtimes, &rust::dependency(polyhost.as_deref())?))
 }
 
 /// Tells what was written, and what to do next.

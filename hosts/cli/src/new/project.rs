@@ -10,8 +10,8 @@ use polyhost::{Error, ErrorKind};
 use polyhost_toolchain::{Machine, dotnet};
 
 use super::Kind;
-use super::host::Runtime;
 use super::name::Name;
+use super::rust::Runtime;
 use super::templates::{self, Template};
 use crate::failure::Failure;
 
@@ -51,11 +51,11 @@ impl Project {
         project
     }
 
-    /// A host with these runtimes. `dependency` is where the crate `polyhost` is.
-    pub(crate) fn host(name: &Name, runtimes: &[Runtime], dependency: &str) -> Project {
-        let mut files = rendered(Kind::Host, name);
+    /// A project in Rust, with these runtimes. `dependency` is where the crate `polyhost` is.
+    pub(crate) fn in_rust(kind: Kind, name: &Name, runtimes: &[Runtime], dependency: &str) -> Project {
+        let mut files = rendered(kind, name);
         for file in &mut files {
-            let text = for_host(&String::from_utf8_lossy(&file.content), dependency, runtimes);
+            let text = with_crate(&String::from_utf8_lossy(&file.content), dependency, runtimes);
             file.content = text.into_bytes().into();
         }
         Project { files, ..Project::default() }
@@ -205,18 +205,20 @@ fn library(kind: Kind) -> Vec<File> {
         }
         Kind::Lua => vec![file("lib/polyhost.lua", "the guest library, for editors", polyhost_lua::LIBRARY.as_bytes())],
         Kind::C => vec![file("polyhost.h", "what host and guest agree on", polyhost::abi::HEADER.as_bytes())],
-        Kind::Host => Vec::new(),
+        Kind::Rust | Kind::Host => Vec::new(),
     }
 }
 
-/// What a host's files say of the crate, and without what is there for a Python that nobody wants.
-fn for_host(text: &str, dependency: &str, runtimes: &[Runtime]) -> String {
+/// What the files say of the crate, and without what is there for a Python that nobody wants.
+fn with_crate(text: &str, dependency: &str, runtimes: &[Runtime]) -> String {
     let python = runtimes.contains(&Runtime::Cpython);
-    let mut features: Vec<_> =
-        runtimes.iter().chain(&[Runtime::Luajit]).map(|it| format!("\"{}\"", it.feature())).collect();
+    let mut features: Vec<_> = runtimes.iter().map(|it| format!("\"{}\"", it.feature())).collect();
     features.sort();
     features.dedup();
-    let crate_line = format!("{{ {dependency}, features = [{}] }}", features.join(", "));
+    let crate_line = match &*features {
+        [] => format!("{{ {dependency} }}"),
+        features => format!("{{ {dependency}, features = [{}] }}", features.join(", ")),
+    };
     let mut kept = String::new();
     for line in text.lines() {
         match line.split_once(FOR_PYTHON) {

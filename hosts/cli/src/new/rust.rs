@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// The checkout that this program was built in, if it was: a packed crate lies elsewhere.
 const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// A runtime that a host may have.
+/// A runtime that a host may have, by the name of its feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runtime {
     /// .NET

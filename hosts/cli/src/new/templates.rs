@@ -25,6 +25,7 @@ pub(crate) fn of(kind: Kind) -> &'static [Template] {
         Kind::Py => PY,
         Kind::Lua => LUA,
         Kind::C => C,
+        Kind::Rust => RUST,
         Kind::Host => HOST,
     }
 }
@@ -68,6 +69,15 @@ const C: &[Template] = templates![
     "test.sh" from "c/test.sh": "the tests",
     "Makefile" from "c/Makefile": "how it is built",
     ".gitignore" from "c/gitignore": "keeps what is built out of git",
+];
+
+const RUST: &[Template] = templates![
+    "README.md" from "rust/README.md": "how to build, call and test it",
+    "greeter.proto" from "greeter.proto": "what callers and guest agree on",
+    "src/lib.rs" from "rust/src/lib.rs": "the exports and the tests",
+    "build.rs" from "rust/build.rs": "makes the messages",
+    "Cargo.toml" from "rust/Cargo.toml.in": "where the guest library is",
+    ".gitignore" from "rust/gitignore": "keeps what is built out of git",
 ];
 
 const HOST: &[Template] = templates![
