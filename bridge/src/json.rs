@@ -14,6 +14,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
+use crate::boundary;
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::Function;
@@ -195,12 +196,19 @@ pub fn pool(module: &dyn Module) -> Result<DescriptorPool> {
         let message = format!("module {} carries no message types; call its exports with bytes", module.name());
         return Err(Error::new(ErrorKind::Unsupported, message));
     };
-    // The well-known types are there even where a module leaves them out.
-    let mut pool = DescriptorPool::global();
-    pool.decode_file_descriptor_set(bytes).map_err(|e| {
+    decode_pool(bytes).map_err(|e| {
         let message = format!("the descriptors of module {} are no valid FileDescriptorSet: {e}", module.name());
         Error::new(ErrorKind::Load, message).caused_by(e)
-    })?;
+    })
+}
+
+fn decode_pool(bytes: &[u8]) -> Result<DescriptorPool, Box<dyn std::error::Error + Send + Sync>> {
+    // The well-known types are there even where a module leaves them out.
+    let mut pool = DescriptorPool::global();
+    // prost-reflect 0.16 panics over some that are wrong, where it puts together what it says of them: two types of one
+    // name, for one. What it had done by then is dropped with this pool.
+    let read = boundary::enter(|| Ok(pool.decode_file_descriptor_set(bytes)));
+    read??;
     Ok(pool)
 }
 
@@ -212,6 +220,8 @@ impl fmt::Debug for JsonFunction {
 
 #[cfg(test)]
 mod tests {
+    use prost_reflect::prost_types;
+
     use super::*;
 
     #[test]
@@ -236,6 +246,32 @@ mod tests {
         assert_eq!(encode(&add, r#"{"n":2}"#).expect("good"), encode(&add, "\u{feff}{\"n\":2}").expect("good"));
         let error = encode(&add, r#"{"m":2}"#).expect_err("unknown");
         assert!(error.message().ends_with("; the fields of conformance.v1.AddRequest are: n"), "{error}");
+    }
+
+    #[test]
+    fn descriptors_that_are_wrong_are_an_error() {
+        let message = || prost_types::DescriptorProto { name: Some("M".into()), ..Default::default() };
+        let file = |messages| prost_types::FileDescriptorProto {
+            name: Some("m.proto".into()),
+            message_type: messages,
+            ..Default::default()
+        };
+        let decode =
+            |messages| decode_pool(&prost_types::FileDescriptorSet { file: vec![file(messages)] }.encode_to_vec());
+        assert!(decode(vec![message()]).is_ok());
+        assert!(decode(vec![message(), message()]).is_err());
+        assert!(decode_pool(b"\xff").is_err());
+    }
+
+    #[test]
+    fn doubles_are_read_to_the_last_bit() {
+        let pool = DescriptorPool::decode(polyhost_proto::DESCRIPTORS).expect("our own descriptors");
+        let message = pool.get_message_by_name("conformance.v1.AllTypes").expect("a message of ours");
+        for text in ["2.22507e-308", "-2.22507e-308", "0.1", "5e-324", "1.7976931348623157e308"] {
+            let bytes = encode(&message, &format!("{{\"fDouble\":{text}}}")).expect("a double");
+            let expected: f64 = text.parse().expect("a double");
+            assert_eq!(expected.to_le_bytes(), bytes[1..], "{text}");
+        }
     }
 
     #[test]
