@@ -100,6 +100,7 @@ pub(super) fn cases() -> Vec<Case> {
                     ("a negative int32 has ten bytes", varint_field(3, u64::MAX), varint_field(3, -1_i64 as u64)),
                     ("an int32 keeps its lower bits", varint_field(3, 1 << 32 | 5), varint_field(3, 5)),
                     ("a uint32 keeps its lower bits", varint_field(5, 1 << 32 | 5), varint_field(5, 5)),
+                    ("a sint32 keeps its lower bits", varint_field(7, 1 << 32 | 2), varint_field(7, 2)),
                     ("an enum keeps its lower bits", varint_field(16, 1 << 32 | 2), varint_field(16, 2)),
                     ("a bool is any number but 0", varint_field(13, 1 << 40), varint_field(13, 1)),
                     ("a varint with idle bytes", vec![0x18, 0x85, 0x80, 0x80, 0x00], varint_field(3, 5)),

@@ -331,7 +331,8 @@ impl Decoder<'_> {
             Scalar::Float => stack.push_number(f32::from_le_bytes(reader.fixed32()?).into()),
             Scalar::Int32 => stack.push_number((reader.varint()? as i32).into()),
             Scalar::Uint32 => stack.push_number((reader.varint()? as u32).into()),
-            Scalar::Sint32 => stack.push_number((unzigzag(reader.varint()?) as i32).into()),
+            // Its lower bits are what counts, and among them the sign is the lowest.
+            Scalar::Sint32 => stack.push_number((unzigzag(reader.varint()? as u32 as u64) as i32).into()),
             Scalar::Fixed32 => stack.push_number(u32::from_le_bytes(reader.fixed32()?).into()),
             Scalar::Sfixed32 => stack.push_number(i32::from_le_bytes(reader.fixed32()?).into()),
             Scalar::Bool => stack.push_boolean(reader.varint()? != 0),
