@@ -7,21 +7,21 @@ use std::process::ExitCode;
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::dotnet::DotnetRoot;
 use polyhost_toolchain::setup::{
-    Error, Project, Result, cargo_config, cmark, dotnet, guests, lua, node, protoc, python, report, roslyn,
+    Error, Project, Result, cargo_config, cmark, conformance, dotnet, guests, lua, node, protoc, python, report, roslyn,
 };
 
 const HELP: &str = "\
 Gets what a checkout of Polyhost needs onto the machine. It can be run again at any time.
 
-usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|node|guests|protoc|all]...
+usage: polyhost-setup ensure [--require RUNTIMES] [dotnet|python|node|guests|protoc|conformance|all]...
        polyhost-setup report [--json]
        polyhost-setup csharp-tests [--require RUNTIMES]
        polyhost-setup dotnet ARGUMENTS...
        polyhost-setup features | scope
 
 ensure        makes sure of .NET (dotnet), a Python environment (python), npm packages where Node is (node), the C#
-              guests (guests) or all of them; if asked, of the protoc that makes C# messages (protoc), and prints its
-              path
+              guests (guests) or all of them; if asked, of the protoc that makes C# messages (protoc), and of the runner
+              of protobuf's conformance test (conformance), and prints their paths
 report        tells what is found on this machine, and where
 csharp-tests  builds the C# tests and runs them; skips them where there is no SDK to do it
 dotnet        runs the SDK's own program with the project's settings
@@ -39,6 +39,8 @@ POLYHOST_PYTHON     the Python to use, a path or a name on PATH; before VIRTUAL_
 DOTNET_ROOT         the .NET to use; DOTNET_ROOT_X64 or DOTNET_ROOT_ARM64 before it, PATH and the usual folders after it
 POLYHOST_DOTNET     where all else looks for .NET last; here always the checkout's .dotnet, which .cargo/config.toml
                     names to what cargo runs
+POLYHOST_PROTOBUF_CONFORMANCE
+                    a folder with the runner of protobuf's conformance test, to use before .conformance
 POLYHOST_ROSLYN     a folder with the C# compiler's two libraries, to use before that of an SDK
 CC                  the C compiler (default: cc)
 ";
@@ -112,6 +114,10 @@ fn ensure(project: &Project, arguments: &Arguments) -> Result<bool> {
     if arguments.parts.iter().any(|part| part == "protoc") {
         let ready = |path: PathBuf| format!("{}, {}", protoc::VERSION, path.display());
         tally.add("protoc", protoc::program(project).map(ready));
+    }
+    if arguments.parts.iter().any(|part| part == "conformance") {
+        let ready = |path: PathBuf| format!("protobuf's conformance test, {}", path.display());
+        tally.add("conformance", conformance::ensure(project).map(ready));
     }
     cargo_config::write(project)?;
     if let Some(Dotnet(root)) = root
@@ -250,7 +256,9 @@ impl Arguments {
                 name if parsed.command.is_empty() && COMMANDS.contains(&name) => {
                     parsed.command = argument;
                 }
-                "dotnet" | "python" | "node" | "guests" | "protoc" | "all" if parsed.command == "ensure" => {
+                "dotnet" | "python" | "node" | "guests" | "protoc" | "conformance" | "all"
+                    if parsed.command == "ensure" =>
+                {
                     parsed.parts.push(argument);
                 }
                 other => return Err(format!("`{other}` is not understood here")),

@@ -5,6 +5,7 @@
 
 pub mod cargo_config;
 pub mod cmark;
+pub mod conformance;
 pub mod dotnet;
 pub mod guests;
 pub mod lua;

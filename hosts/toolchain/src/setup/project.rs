@@ -63,6 +63,11 @@ impl Project {
         self.root.join(".cmark")
     }
 
+    /// The runner of protobuf's conformance test, `.conformance`.
+    pub fn conformance(&self) -> PathBuf {
+        self.root.join(".conformance")
+    }
+
     /// The npm packages of tests and examples, `.npm`.
     pub fn npm(&self) -> PathBuf {
         self.root.join(".npm")

@@ -20,7 +20,8 @@ const IN_PACKAGE: &str = "lib/net5.0/Google.Protobuf.dll";
 /// Debian's and Ubuntu's source archive, as upstream released it.
 const ARCHIVE: &str = "protobuf_3.21.12.orig.tar.gz";
 const ARCHIVE_PIN: Pin = Pin::Sha256("930c2c3b5ecc6c9c12615cf5ad93f1cd6e12d0aba862b572e076259970ac3a53");
-const IN_ARCHIVE: &str = "protobuf-3.21.12/csharp/src/Google.Protobuf";
+const IN_ARCHIVE: &str = "protobuf-3.21.12";
+const CSHARP: &str = "csharp/src/Google.Protobuf";
 
 /// What there is of Google.Protobuf.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +87,7 @@ fn library_from_package(project: &Project, package: &Path) -> Result<Protobuf> {
     Ok(Protobuf::Library(library))
 }
 
-/// Gets the sources from the distribution's source package, by apt with lists and sources of its own, so that neither
-/// the machine's configuration nor its package lists are touched; it needs no root.
+/// Gets the sources from the distribution's source package.
 ///
 /// # Errors
 /// When there is no apt, or its source package is of another version.
@@ -95,7 +95,20 @@ pub fn provide_sources(project: &Project) -> Result<Protobuf> {
     let place = sources(project);
     say("getting the sources of Google.Protobuf 3.21.12 from Debian's source package (15 MB)");
     let part = Part::beside(&place)?;
-    let apt = Apt::update(project, part.path(), Archive::Sources)?;
+    let folder = unpack_sources(project, part.path(), &[CSHARP])?.join(CSHARP);
+    adapt(&folder.join("ParseContext.cs"))?;
+    part.replace(&folder, &place)?;
+    Ok(Protobuf::Sources(place))
+}
+
+/// Unpacks folders of the distribution's source package into a folder, by apt with lists and sources of its own, so
+/// that neither the machine's configuration nor its package lists are touched; it needs no root. Gives the folder they
+/// are in.
+///
+/// # Errors
+/// When there is no apt, or its source package is of another version.
+pub(crate) fn unpack_sources(project: &Project, folder: &Path, parts: &[&str]) -> Result<PathBuf> {
+    let apt = Apt::update(project, folder, Archive::Sources)?;
     apt.run("source", &["source", "--download-only", "--only-source", "protobuf"])?;
     let archive = apt.folder().join(ARCHIVE);
     if !archive.is_file() {
@@ -103,21 +116,11 @@ pub fn provide_sources(project: &Project) -> Result<Protobuf> {
         return Err(Error::new(format!("the distribution's protobuf is not 3.21.12 but {got:?}")));
     }
     ARCHIVE_PIN.check(&archive)?;
-    project.run(
-        "protobuf-unpack",
-        project
-            .command("tar")?
-            .arg("-xzf")
-            .arg(&archive)
-            .arg("-C")
-            .arg(part.path())
-            .arg("--no-same-owner")
-            .arg(IN_ARCHIVE),
-    )?;
-    let folder = part.path().join(IN_ARCHIVE);
-    adapt(&folder.join("ParseContext.cs"))?;
-    part.replace(&folder, &place)?;
-    Ok(Protobuf::Sources(place))
+    let mut tar = project.command("tar")?;
+    tar.arg("-xzf").arg(&archive).arg("-C").arg(folder).arg("--no-same-owner");
+    tar.args(parts.iter().map(|part| format!("{IN_ARCHIVE}/{part}")));
+    project.run("protobuf-unpack", &mut tar)?;
+    Ok(folder.join(IN_ARCHIVE))
 }
 
 /// One line of the sources does not compile where the runtime itself has `ref` fields and the compiler holds it to
