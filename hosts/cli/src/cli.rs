@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "aspnet")]
 use crate::serve;
-use crate::{call, completions, doctor, inspect, new};
+use crate::{call, completions, doctor, inspect, new, watch};
 
 const ABOUT: &str = "\
 Calls and inspects modules of .NET, Python, Lua and native code, all hosted in this one process.
@@ -72,6 +72,7 @@ pub(crate) enum Command {
     #[cfg(feature = "aspnet")]
     Serve(serve::Serve),
     New(new::New),
+    Watch(watch::Watch),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }

@@ -36,6 +36,7 @@ pub(crate) struct Input {
 }
 
 /// What was read.
+#[derive(Clone)]
 pub(crate) enum Content {
     /// The bytes to call with.
     Bytes(Vec<u8>),

@@ -58,15 +58,28 @@ impl Load {
 
     /// Loads the module and those it may call.
     pub(crate) fn load(&self, registry: &Registry) -> Result<Arc<dyn Module>, Failure> {
+        Ok(self.again(registry)?()?)
+    }
+
+    /// Loads those it may call, and gives what loads the module itself, each time anew.
+    pub(crate) fn again(&self, registry: &Registry) -> Result<impl Fn() -> polyhost::Result<Arc<dyn Module>>, Failure> {
         let linked = self.services.iter().map(|service| &service.location).chain(&self.links);
         for location in std::iter::once(&self.location).chain(linked) {
             registry.parse(location).map_err(|error| Failure::Usage(error.to_string()))?;
         }
         let log = self.log.sink();
         let services = self.services(registry, &log)?;
-        let options = self.common_options(registry, &self.location, services, log).instances(self.instances as usize);
-        let options = self.options.iter().fold(options, |options, (key, value)| options.option(key, value));
-        Ok(registry.load(&self.location, &options)?)
+        Ok(move || {
+            let options = self.common_options(registry, &self.location, services.clone(), log.clone());
+            let options = options.instances(self.instances as usize);
+            let options = self.options.iter().fold(options, |options, (key, value)| options.option(key, value));
+            registry.load(&self.location, &options)
+        })
+    }
+
+    /// What the module is loaded from.
+    pub(crate) fn source(&self, registry: &Registry) -> Result<ModuleSource, Failure> {
+        Ok(registry.parse(&self.location).map_err(|error| Failure::Usage(error.to_string()))?.1)
     }
 
     fn services(&self, registry: &Registry, log: &LogSink) -> Result<Services, Failure> {

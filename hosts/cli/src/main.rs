@@ -19,6 +19,7 @@ mod screen;
 #[cfg(feature = "aspnet")]
 mod serve;
 mod timing;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "aspnet")]
         Command::Serve(arguments) => serve::run(&global, &arguments),
         Command::New(arguments) => new::run(&global, &arguments),
+        Command::Watch(arguments) => screen::keep_stdout().and_then(|()| watch::run(&global, &arguments)),
         Command::Doctor(arguments) => doctor::run(&global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

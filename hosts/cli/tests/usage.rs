@@ -19,7 +19,7 @@ fn refused(arguments: &[&str], part: &str) {
 
 #[test]
 fn help_and_version_teach() {
-    for command in ["inspect", "call", "new", "doctor", "completions"] {
+    for command in ["inspect", "call", "new", "watch", "doctor", "completions"] {
         let help = polyhost([command, "--help"]).text();
         assert!(help.contains("Examples"), "{help}");
         assert!(help.matches(&format!("  polyhost {command}")).count() >= 2, "{help}");
