@@ -157,6 +157,7 @@ pub(crate) mod tests {
             switches: None,
             steady: Steady { reached: true, calls: 1 },
             stages: None,
+            untold: None,
             memory: None,
         }
     }

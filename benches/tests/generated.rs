@@ -8,7 +8,7 @@ use std::path::Path;
 const FILES: [&str; 2] = ["bench/v1/workloads.proto", "bench/v1/middleware.proto"];
 
 /// Those that are called by gRPC.
-const SERVICES: [&str; 3] = ["Bench", "Host", "Middleware"];
+const SERVICES: [&str; 4] = ["Bench", "Host", "Middleware", "Stages"];
 
 #[test]
 fn the_services_match_the_proto_files() {

@@ -82,6 +82,27 @@ static PolyhostStatus repeat(const Module *module, PolyhostCall *call, PolyhostS
     return writer.status;
 }
 
+/* ---- bench.v1.About/Facts ---- */
+
+#ifdef __OPTIMIZE__
+#define OPTIMIZED "optimized"
+#else
+#define OPTIMIZED "not optimized"
+#endif
+
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "GCC " __VERSION__
+#endif
+
+/* A line `NAME: VALUE` each. */
+static PolyhostStatus facts(const Module *module, PolyhostCall *call, PolyhostSlice input, PolyhostOutput *output) {
+    (void)module, (void)call, (void)input;
+    static const char text[] = "compiler: " COMPILER ", " OPTIMIZED "\nprotobuf: by hand, in place\n";
+    return polyhost_write(s_host, output, text, sizeof text - 1);
+}
+
 /* ---- the tables ---- */
 
 static PolyhostStatus open_module(PolyhostCall *call, const PolyhostSource *source, PolyhostModule *opened) {

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <cmark.h>
+#include <stdio.h>
 
 #include "guest.h"
 
@@ -23,8 +24,17 @@ static PolyhostStatus render(const Module *module, PolyhostCall *call, PolyhostS
     return writer.status;
 }
 
+static PolyhostStatus facts_of_library(const Module *module, PolyhostCall *call, PolyhostSlice input,
+                                       PolyhostOutput *output) {
+    PolyhostStatus status = facts(module, call, input, output);
+    char text[64];
+    int len = snprintf(text, sizeof text, "markdown: cmark %s\n", cmark_version_string());
+    return status == POLYHOST_OK ? polyhost_write(s_host, output, text, (size_t)len) : status;
+}
+
 static const Entry s_entries[MAX_ENTRIES] = {
     {"bench.v1.Bench/Render", "bench.v1.RenderRequest", "bench.v1.RenderReply", render},
     {"bench.v1.Stages/Repeat", NULL, NULL, repeat},
+    {"bench.v1.About/Facts", NULL, NULL, facts_of_library},
     {NULL, NULL, NULL, NULL},
 };

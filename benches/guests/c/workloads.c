@@ -300,5 +300,6 @@ static const Entry s_entries[MAX_ENTRIES] = {
     {"bench.v1.Bench/Transform", "bench.v1.Document", "bench.v1.Summary", transform},
     {"bench.v1.Bench/Callback", "bench.v1.CallbackRequest", "bench.v1.CallbackReply", callback},
     {"bench.v1.Stages/Repeat", NULL, NULL, repeat},
+    {"bench.v1.About/Facts", NULL, NULL, facts},
     {NULL, NULL, NULL, NULL},
 };

@@ -9,9 +9,11 @@ polyhost.proto "bench/v1/workloads.proto"
 local call_next = polyhost.service "bench.v1.Host/Next"
 
 -- The request as it came, which no table has to be made of.
-polyhost.export("bench.v1.Bench/Echo", { raw = true }, function(request)
+local function echo(request)
     return request
-end)
+end
+
+polyhost.export("bench.v1.Bench/Echo", { raw = true }, echo)
 
 local function sum(request)
     local integers, doubles = 0, 0
@@ -56,6 +58,11 @@ polyhost.export("bench.v1.Bench/Callback", function(request)
 end)
 
 stages.export({
+    ["bench.v1.Bench/Echo"] = { echo },
     ["bench.v1.Bench/Sum"] = { sum, "bench.v1.SumRequest", "bench.v1.SumReply" },
     ["bench.v1.Bench/Transform"] = { transform, "bench.v1.Document", "bench.v1.Summary" },
 })
+
+polyhost.export("bench.v1.About/Facts", { raw = true }, function()
+    return "protobuf: Polyhost's own, " .. polyhost.version .. "\n"
+end)

@@ -2,6 +2,7 @@
 
     python peer.py grpc GUEST SOCKET HOST_SOCKET    behind gRPC, until standard input ends
     python peer.py child GUEST EXPORT               over standard input and output, likewise
+    python peer.py facts grpc|child                 tells what its numbers depend on
 
 The guest is the very file that is loaded in process: its exports stay plain functions. What it
 calls of the host goes back the way it is called.
@@ -13,6 +14,7 @@ bytes.
 from __future__ import annotations
 
 import importlib.util
+import platform
 import struct
 import sys
 from collections.abc import Callable
@@ -27,6 +29,8 @@ import polyhost  # noqa: E402
 HEADER = struct.Struct("<BI")
 # A request and its reply; a call of a host service; what went wrong, and what is missing, in words.
 CALL, HOST, FAILED, SKIPPED = range(4)
+# Of grpcio's server; its own examples have as many.
+WORKERS = 10
 
 Handler = Callable[[bytes], bytes]
 
@@ -85,7 +89,7 @@ def serve_grpc(guest: str, socket: str, host_socket: str) -> None:
     # By default grpcio sends the path of the socket as the authority, which hyper refuses.
     to_host = [*options, ("grpc.default_authority", "localhost")]
     host = grpc.insecure_channel(f"unix:{host_socket}", options=to_host)
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=10), options=options)
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=WORKERS), options=options)
     for name, each in load(guest, lambda name: host.unary_unary(f"/{name}")).items():
         service, _, method = name.partition("/")
         handler = grpc.unary_unary_rpc_method_handler(
@@ -118,6 +122,18 @@ def serve_child(guest: str, export: str) -> None:
             write(FAILED, repr(error).encode())
 
 
+def tell_facts(how: str) -> None:
+    """Print what the numbers of either depend on."""
+    import facts
+
+    print(f"runtime: {platform.python_implementation()} {platform.python_version()}")
+    if how == "grpc":
+        import grpc
+
+        print(f"gRPC: grpcio {grpc.__version__}, a pool of {WORKERS} threads")
+    print(facts.tell(), end="")
+
+
 def call_host_by_frame(request: bytes) -> bytes:
     write(HOST, request)
     reply = read()
@@ -140,4 +156,4 @@ def write(kind: int, data: bytes) -> None:
 
 if __name__ == "__main__":
     how, *arguments = sys.argv[1:]
-    {"grpc": serve_grpc, "child": serve_child}[how](*arguments)
+    {"grpc": serve_grpc, "child": serve_child, "facts": tell_facts}[how](*arguments)

@@ -8,7 +8,7 @@ from polyhost import Code, StatusError
 
 
 class Method(NamedTuple):
-    """A method with the type of its request."""
+    """A method with the type of its request, None for bytes."""
 
     request: Any
     function: Callable[[Any], Any]
@@ -20,8 +20,13 @@ def repeat(methods: Mapping[str, Method], request: bytes) -> bytes:
     method = methods.get(wanted.method)
     if method is None:
         raise StatusError(Code.NOT_FOUND, f"no method {wanted.method}")
-    decode, function = method.request.FromString, method.function
+    function = method.function
     inputs, stage, output = list(wanted.inputs), wanted.stage, b""
+    if method.request is None:
+        for i in range(wanted.times):
+            output = function(inputs[i % len(inputs)])
+        return RepeatReply(output=output if stage == STAGE_ENCODE else b"").SerializeToString()
+    decode = method.request.FromString
     for i in range(wanted.times):
         message = decode(inputs[i % len(inputs)])
         if stage == STAGE_DECODE:

@@ -13,6 +13,7 @@ from bench.v1.workloads_pb2 import (
     SumReply,
     SumRequest,
 )
+from facts import tell
 from polyhost import export, service
 from stages import Method, repeat
 
@@ -62,6 +63,7 @@ def callback(request: CallbackRequest) -> CallbackReply:
 
 
 METHODS = {
+    "bench.v1.Bench/Echo": Method(None, echo),
     "bench.v1.Bench/Sum": Method(SumRequest, add),
     "bench.v1.Bench/Transform": Method(Document, transform),
 }
@@ -71,3 +73,9 @@ METHODS = {
 def stages(request: bytes) -> bytes:
     """Do a stage of a method so many times."""
     return repeat(METHODS, request)
+
+
+@export("bench.v1.About/Facts")
+def about(_request: bytes) -> bytes:
+    """Tell what the numbers depend on."""
+    return tell().encode()

@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum, value_parser};
 use super::{Failure, progress, show, signals};
 use crate::contenders;
 use crate::matrix::{Choice, Extent, Plan};
+use crate::project::{Whose, registry};
 use crate::report::terminal;
 use crate::run::{Entrant, Setup};
 use crate::workloads::custom::{Case, Custom};
@@ -169,7 +170,7 @@ impl Run {
 
     /// The user's own.
     fn modules(&self) -> Result<(Vec<Entrant>, Vec<String>), Failure> {
-        let registry = polyhost::registry();
+        let registry = registry(Whose::Users);
         let mut cases = Vec::new();
         for (i, location) in self.module.iter().enumerate() {
             registry.parse(location)?;

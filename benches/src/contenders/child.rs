@@ -10,6 +10,8 @@ use polyhost::{CallContext, Error, ErrorKind, Output, Result, Services};
 
 use super::process::{Language, Process, file_of};
 use super::{Caller, Contender, Known};
+use crate::facts::Fact;
+use crate::measure::stages::REPEAT;
 use crate::peer::frame::{self, Kind};
 use crate::targets::report::Unmeasured;
 use crate::workloads::{Workload, callback};
@@ -49,6 +51,17 @@ struct Loaded {
 type Pids = Arc<Mutex<Vec<u32>>>;
 
 impl Contender for Children {
+    fn facts(&self) -> Vec<Fact> {
+        self.language.facts("child")
+    }
+
+    /// A child of its own, which ends with its caller.
+    fn repeater(&self) -> std::result::Result<Box<dyn Caller>, String> {
+        let loaded = self.loaded().map_err(|e| e.reason())?;
+        let peer = loaded.start(Some(REPEAT)).map_err(|e| e.reason())?;
+        Ok(Box::new(ChildCaller { peer: Some(peer), loaded: loaded.clone(), keep: false }))
+    }
+
     fn load(&mut self, workload: &Arc<dyn Workload>) -> std::result::Result<(), Unmeasured> {
         let mut services = Services::new();
         services.add(callback::service()).expect("it is the only one");
@@ -59,7 +72,7 @@ impl Contender for Children {
             free: Mutex::default(),
             pids: Pids::default(),
         };
-        loaded.keep(loaded.start()?);
+        loaded.keep(loaded.start(None)?);
         self.loaded = Some(Arc::new(loaded));
         Ok(())
     }
@@ -72,7 +85,7 @@ impl Contender for Children {
             free.len()
         };
         for _ in there..callers {
-            loaded.keep(loaded.start()?);
+            loaded.keep(loaded.start(None)?);
         }
         Ok(())
     }
@@ -80,8 +93,8 @@ impl Contender for Children {
     fn caller(&self) -> std::result::Result<Box<dyn Caller>, Unmeasured> {
         let loaded = self.loaded()?;
         let free = lock(&loaded.free).pop();
-        let peer = free.map_or_else(|| loaded.start(), Ok)?;
-        Ok(Box::new(ChildCaller { peer: Some(peer), loaded: loaded.clone() }))
+        let peer = free.map_or_else(|| loaded.start(None), Ok)?;
+        Ok(Box::new(ChildCaller { peer: Some(peer), loaded: loaded.clone(), keep: true }))
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -96,10 +109,10 @@ impl Children {
 }
 
 impl Loaded {
-    /// Starts a child, and waits until it is ready.
-    fn start(&self) -> std::result::Result<Peer, Unmeasured> {
+    /// Starts a child that answers calls of the workload, or of another export, and waits until it is ready.
+    fn start(&self, export: Option<&str>) -> std::result::Result<Peer, Unmeasured> {
         let mut command = self.language.peer()?;
-        self.arguments(&mut command)?;
+        self.arguments(export, &mut command)?;
         let mut process = Process::start(command)?;
         let (Some(to), Some(from)) = (process.0.stdin.take(), process.0.stdout.take()) else {
             return Err(Unmeasured::Failed("the child has no pipes".to_owned()));
@@ -116,13 +129,13 @@ impl Loaded {
         }
     }
 
-    fn arguments(&self, command: &mut Command) -> std::result::Result<(), Unmeasured> {
+    fn arguments(&self, export: Option<&str>, command: &mut Command) -> std::result::Result<(), Unmeasured> {
         command.arg("child");
         match self.language {
-            Language::Rust => command.arg(self.workload.name()),
+            Language::Rust => command.arg(export.unwrap_or(self.workload.name())),
             Language::Python => {
                 let guest = self.workload.guest("py")?;
-                command.arg(file_of(&guest)?).arg(&guest.export)
+                command.arg(file_of(&guest)?).arg(export.unwrap_or(&guest.export))
             }
         };
         Ok(())
@@ -159,10 +172,11 @@ impl Drop for Peer {
     }
 }
 
-/// Gives its child back when it is dropped, unless that has failed to answer.
+/// Gives its child back when it is dropped, unless that has failed to answer, or is not to be kept.
 struct ChildCaller {
     peer: Option<Peer>,
     loaded: Arc<Loaded>,
+    keep: bool,
 }
 
 impl Caller for ChildCaller {
@@ -205,7 +219,7 @@ fn gone(why: &str) -> Error {
 
 impl Drop for ChildCaller {
     fn drop(&mut self) {
-        if let Some(peer) = self.peer.take() {
+        if let Some(peer) = self.peer.take().filter(|_| self.keep) {
             self.loaded.keep(peer);
         }
     }

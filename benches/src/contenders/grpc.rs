@@ -24,6 +24,9 @@ use tonic::{Request, Response, Status};
 
 use super::process::{Language, Process, file_of};
 use super::{Caller, Contender, Known};
+use crate::facts::{self, Fact, fact, locked};
+use crate::measure::stages::REPEAT;
+use crate::peer::LONGEST;
 use crate::peer::services::host_server::{Host, HostServer};
 use crate::targets::report::Unmeasured;
 use crate::workloads::{Workload, callback};
@@ -32,9 +35,6 @@ const ALL: [(&str, &str, Language); 2] = [
     ("grpc-rust", "Rust behind gRPC on a unix socket: tonic", Language::Rust),
     ("grpc-python", "Python behind gRPC on a unix socket: grpcio, called by tonic", Language::Python),
 ];
-
-/// Longer than any message here; gRPC's own limit is 4 MiB.
-const LONGEST: usize = 64 << 20;
 
 pub(super) fn known() -> Vec<Known> {
     let known = |(name, what, _): &(&str, &str, _)| Known { name: (*name).into(), what: (*what).into(), scheme: None };
@@ -63,6 +63,12 @@ struct Loaded {
 }
 
 impl Contender for Served {
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = vec![fact("client", locked("tonic"))];
+        facts::add(&mut facts, self.language.facts("grpc"));
+        facts
+    }
+
     fn load(&mut self, workload: &Arc<dyn Workload>) -> std::result::Result<(), Unmeasured> {
         // The one before goes first.
         self.loaded = None;
@@ -72,7 +78,13 @@ impl Contender for Served {
 
     fn caller(&self) -> std::result::Result<Box<dyn Caller>, Unmeasured> {
         let loaded = self.loaded.as_ref().ok_or_else(|| Unmeasured::Failed("nothing is loaded".to_owned()))?;
-        loaded.connect().map(|it| Box::new(it) as Box<dyn Caller>).map_err(failed)
+        loaded.connect(&loaded.path).map(|it| Box::new(it) as Box<dyn Caller>).map_err(failed)
+    }
+
+    fn repeater(&self) -> std::result::Result<Box<dyn Caller>, String> {
+        let loaded = self.loaded.as_ref().ok_or("nothing is loaded")?;
+        let path = path_of(REPEAT).map_err(|e| e.to_string())?;
+        loaded.connect(&path).map(|it| Box::new(it) as Box<dyn Caller>).map_err(|e| e.to_string())
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -101,17 +113,21 @@ impl Loaded {
             Some(("skipped", why)) => return Err(Unmeasured::Skipped(why.to_owned())),
             _ => return Err(Unmeasured::Failed(format!("the server does not start; it said {line:?}"))),
         }
-        let path = PathAndQuery::try_from(format!("/{}", workload.native().export().name())).map_err(failed)?;
+        let path = path_of(workload.native().export().name()).map_err(failed)?;
         Ok(Loaded { path, socket, process, _host: host, _folder: folder })
     }
 
-    fn connect(&self) -> std::result::Result<GrpcCaller, Box<dyn std::error::Error>> {
+    fn connect(&self, path: &PathAndQuery) -> std::result::Result<GrpcCaller, Box<dyn std::error::Error>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let endpoint = Endpoint::from_shared(format!("unix://{}", self.socket.display()))?;
         let channel = runtime.block_on(endpoint.connect())?;
         let client = Grpc::new(channel).max_decoding_message_size(LONGEST).max_encoding_message_size(LONGEST);
-        Ok(GrpcCaller { client, path: self.path.clone(), runtime })
+        Ok(GrpcCaller { client, path: path.clone(), runtime })
     }
+}
+
+fn path_of(method: &str) -> std::result::Result<PathAndQuery, http::uri::InvalidUri> {
+    PathAndQuery::try_from(format!("/{method}"))
 }
 
 fn failed(error: impl std::fmt::Display) -> Unmeasured {

@@ -15,6 +15,8 @@ use polyhost::{CallContext, Function, Module, Output, Result};
 
 pub(crate) use injected::STALL;
 
+use crate::facts::Fact;
+use crate::project::Whose;
 use crate::targets::report::Unmeasured;
 use crate::workloads::{self, Requests, Workload};
 
@@ -31,8 +33,8 @@ pub(crate) struct Known {
 
 /// A contender that was started in this process.
 pub(crate) trait Contender {
-    /// Versions and settings that matter.
-    fn facts(&self) -> Vec<(String, String)> {
+    /// Versions and settings that matter. It may load guests, so a worker of its own is asked for them.
+    fn facts(&self) -> Vec<Fact> {
         Vec::new()
     }
 
@@ -45,6 +47,14 @@ pub(crate) trait Contender {
     /// The module that was loaded, where it is one.
     fn module(&self) -> Option<Arc<dyn Module>> {
         None
+    }
+
+    /// A caller of `bench.v1.Stages/Repeat` where the workload is that was loaded.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn repeater(&self) -> std::result::Result<Box<dyn Caller>, String> {
+        Err("it has nothing that repeats a stage".to_owned())
     }
 
     /// Gets ready for so many callers at the same time.
@@ -188,12 +198,12 @@ pub(crate) fn start(name: &str) -> std::result::Result<Box<dyn Contender>, Unmea
         return Ok(Box::new(http::Front::start(kind)?));
     }
     let known = runtime::known().into_iter().find(|known| known.name == name).and_then(|known| known.scheme);
-    let scheme = match (known, name.split_once(':')) {
-        (Some(scheme), _) => scheme,
-        (None, Some((scheme, _))) => scheme,
+    let (scheme, whose) = match (known, name.split_once(':')) {
+        (Some(scheme), _) => (scheme, Whose::Ours),
+        (None, Some((scheme, _))) => (scheme, Whose::Users),
         (None, None) => return Err(Unmeasured::Failed(format!("no contender {name}"))),
     };
-    Ok(Box::new(runtime::Hosted::start(scheme)?))
+    Ok(Box::new(runtime::Hosted::start(scheme, whose)?))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use polyhost::Function;
 
 use super::{Caller, Contender, FunctionCaller, Known};
+use crate::facts::{self, Fact};
+use crate::peer::stages;
 use crate::targets::report::Unmeasured;
 use crate::workloads::Workload;
 
@@ -25,9 +27,17 @@ impl Native {
 }
 
 impl Contender for Native {
+    fn facts(&self) -> Vec<Fact> {
+        facts::of_rust()
+    }
+
     fn load(&mut self, workload: &Arc<dyn Workload>) -> Result<(), Unmeasured> {
         self.function = Some(workload.native());
         Ok(())
+    }
+
+    fn repeater(&self) -> Result<Box<dyn Caller>, String> {
+        Ok(Box::new(FunctionCaller::new(stages::repeater())))
     }
 
     fn caller(&self) -> Result<Box<dyn Caller>, Unmeasured> {

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use polyhost::ModuleSource;
 
+use crate::facts::{self, Fact};
 use crate::targets::report::Unmeasured;
 use crate::workloads::Guest;
 use crate::workloads::guests::files::root;
@@ -38,6 +39,13 @@ impl Language {
                 Ok(command)
             }
         }
+    }
+
+    /// What the program tells of itself, as it is used for `how`: `grpc` or `child`.
+    pub(super) fn facts(self, how: &str) -> Vec<Fact> {
+        let Ok(mut command) = self.peer() else { return Vec::new() };
+        command.args(["facts", how]);
+        facts::of_program(command)
     }
 }
 

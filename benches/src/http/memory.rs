@@ -11,10 +11,11 @@ use super::rounds::{Contender, compare, in_turns};
 use super::server::{self, Kind, Server};
 use super::{DEPTH, Plan};
 use crate::measure::memory;
+use crate::report::units::digits;
 use crate::result::schema::Usage;
 use crate::stats::Estimate;
 use crate::targets::Outcome;
-use crate::targets::report::{Unmeasured, show};
+use crate::targets::report::Unmeasured;
 
 /// Has the server collect its garbage, and reads what is left.
 fn settled(server: &Server) -> std::result::Result<Usage, String> {
@@ -38,7 +39,7 @@ pub(super) fn growth(plan: Plan, random: &mut fastrand::Rng) -> Outcome {
         let answered = answer(&mut contender, plan, plan.requests)?;
         let after = settled(&contender.server).map_err(|e| contender.failed(e))?;
         per_request.push(grown(before, after) / answered as f64);
-        let mebibytes = |bytes: u64| show(bytes as f64 / f64::from(1 << 20));
+        let mebibytes = |bytes: u64| digits(bytes as f64 / f64::from(1 << 20));
         details.push(format!(
             "PSS {} to {}, RSS {} to {} MiB",
             mebibytes(before.pss),

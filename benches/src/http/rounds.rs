@@ -6,8 +6,9 @@ use super::load::{Load, Shape};
 use super::server::{self, Kind, Server};
 use super::{CONNECTIONS, Plan};
 use crate::measure::cpu::{Account, Used};
+use crate::report::units::digits;
 use crate::stats::{Estimate, median};
-use crate::targets::report::{Unmeasured, show};
+use crate::targets::report::Unmeasured;
 
 /// What a request costs a server, in microseconds of CPU.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +58,7 @@ pub(super) fn compare(
     random: &mut fastrand::Rng,
 ) -> (Estimate, String) {
     let ratios: Vec<f64> = one.1.iter().zip(other.1).map(|(a, b)| a / b).collect();
-    let middle = |(kind, samples): (Kind, &[f64])| format!("{kind:?} {} {unit}", show(median(&mut samples.to_vec())));
+    let middle = |(kind, samples): (Kind, &[f64])| format!("{kind:?} {} {unit}", digits(median(&mut samples.to_vec())));
     (Estimate::median_of(&ratios, random), format!("{}, {}", middle(one), middle(other)))
 }
 
@@ -109,7 +110,7 @@ impl Rounds {
         for &kind in others {
             above.iter_mut().zip(of(kind)).for_each(|(above, cost)| *above -= cost);
         }
-        let middle = |kind| format!("{kind:?} {} µs", show(median(&mut of(kind))));
+        let middle = |kind| format!("{kind:?} {} µs", digits(median(&mut of(kind))));
         let others: Vec<String> = others.iter().map(|kind| middle(*kind)).collect();
         (Estimate::median_of(&above, random), format!("{} above {}", middle(one), others.join(" and ")))
     }

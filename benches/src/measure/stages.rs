@@ -6,11 +6,12 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use polyhost::{CallContext, Function, Module, Output};
+use polyhost::Output;
 use polyhost_proto::bench::v1::{RepeatRequest, Stage};
 use prost::Message;
 
 use super::clock;
+use crate::contenders::Caller;
 use crate::stats::median;
 
 /// How a caller makes a request's bytes of its message, and reads a reply; each so many times.
@@ -57,31 +58,26 @@ fn decode<M: Message + Default>(bytes: &[u8], times: u64) -> Result<(), String> 
     Ok(())
 }
 
-/// The export of guests that does a stage so many times.
-const REPEAT: &str = "bench.v1.Stages/Repeat";
+/// Nanoseconds of the caller's encoding, of the guest's own code, and of the caller's decoding; or why they are not known.
+pub(crate) type Told = Result<(f64, f64, f64), String>;
 
-/// Nanoseconds of a method's own code in the guest, with its reading and writing of bytes; `None` where the guest has
-/// nothing to tell it.
+/// The export of guests that does a stage so many times.
+pub(crate) const REPEAT: &str = "bench.v1.Stages/Repeat";
+
+/// Nanoseconds of a method's own code in the guest, with its reading and writing of bytes, by way of a caller of
+/// [`REPEAT`].
 ///
 /// # Errors
-/// What the guest fails with.
-pub(crate) fn guest(module: &dyn Module, method: &str, inputs: Vec<Vec<u8>>) -> Result<Option<f64>, String> {
-    if !module.exports().iter().any(|export| export.name() == REPEAT) {
-        return Ok(None);
-    }
-    let function = module.function(REPEAT).map_err(|e| e.to_string())?;
+/// What the guest fails with, such as that it has no such method.
+pub(crate) fn guest(repeater: &mut dyn Caller, method: &str, inputs: Vec<Vec<u8>>) -> Result<f64, String> {
     let mut request = RepeatRequest { method: method.to_owned(), stage: Stage::Encode.into(), times: 0, inputs };
-    // A method that it does not repeat, and any other failure, shows in the first call.
-    if repeat(&*function, &mut request, 1).is_err() {
-        return Ok(None);
-    }
-    a_time_more(|times| timed(|| repeat(&*function, &mut request, times))).map(Some)
-}
-
-fn repeat(function: &dyn Function, request: &mut RepeatRequest, times: u64) -> Result<(), String> {
-    request.times = u32::try_from(times).map_err(|_| "a stage takes no time at all".to_owned())?;
     let mut output = Output::new();
-    function.call(&CallContext::none(), &request.encode_to_vec(), &mut output).map_err(|e| e.to_string())
+    a_time_more(|times| {
+        request.times = u32::try_from(times).map_err(|_| "a stage takes no time at all".to_owned())?;
+        let bytes = request.encode_to_vec();
+        output.clear();
+        timed(|| repeater.call(&bytes, &mut output).map_err(|e| e.to_string()))
+    })
 }
 
 fn timed(run: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
@@ -90,20 +86,29 @@ fn timed(run: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
     Ok(clock::nanos(started, Instant::now()))
 }
 
-/// What is long against the clock, and what else is in a call.
+/// What is long against the clock, and against what a call takes now more and now less.
 const LONG: f64 = 2e6;
-/// Pairs of a short and a long call.
+/// From here on, one time is long enough by itself.
+const SLOW: f64 = 1e8;
+/// Pairs of a short and a long call: as many, unless they took longer than this, and so few at least.
 const PAIRS: usize = 11;
+const BUDGET: f64 = 1e9;
+const FEWEST: usize = 3;
 const MOST: u64 = 1 << 30;
 
 /// What doing it once more takes: the slope from so many times to twice as many.
 fn a_time_more(mut nanos_of: impl FnMut(u64) -> Result<f64, String>) -> Result<f64, String> {
-    let mut times = 1;
-    while nanos_of(times)? < LONG && times < MOST {
+    // The first call may compile, or connect.
+    let mut quicker_of_two = |times| Ok::<_, String>(nanos_of(times)?.min(nanos_of(times)?));
+    let one = quicker_of_two(1)?;
+    let (mut times, mut nanos) = (1, one);
+    while one < SLOW && nanos - one < LONG && times < MOST {
         times *= 2;
+        nanos = quicker_of_two(times)?;
     }
-    let mut slopes = Vec::with_capacity(PAIRS);
-    for _ in 0..PAIRS {
+    let pairs = ((BUDGET / (3.0 * nanos)) as usize).clamp(FEWEST, PAIRS);
+    let mut slopes = Vec::with_capacity(pairs);
+    for _ in 0..pairs {
         let (once, twice) = (nanos_of(times)?, nanos_of(2 * times)?);
         slopes.push((twice - once) / times as f64);
     }
@@ -112,11 +117,10 @@ fn a_time_more(mut nanos_of: impl FnMut(u64) -> Result<f64, String>) -> Result<f
 
 #[cfg(test)]
 mod tests {
-    use polyhost::native::NativeModule;
-    use polyhost::{Code, Error, Export};
     use polyhost_proto::bench::v1::{SumReply, SumRequest};
 
     use super::*;
+    use crate::contenders::FunctionCaller;
 
     #[test]
     fn what_a_call_costs_besides_falls_out() {
@@ -129,6 +133,13 @@ mod tests {
             Ok(70.0 * times as f64 + if calls % 7 == 0 { 5e7 } else { 0.0 })
         });
         assert_eq!(Ok(70.0), stalled);
+        // A first call that takes long does not stand for the others.
+        let mut calls = 0;
+        let compiled = a_time_more(|times| {
+            calls += 1;
+            Ok(70.0 * times as f64 + if calls == 1 { 5e7 } else { 0.0 })
+        });
+        assert_eq!(Ok(70.0), compiled);
         assert_eq!(Err("no".to_owned()), a_time_more(|_| Err("no".to_owned())));
         assert_eq!(Ok(0.0), a_time_more(|_| Ok(5.0)), "it ends where nothing takes any time");
     }
@@ -144,14 +155,20 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_tells_nothing_is_no_failure() {
-        let module = |name: &str| {
-            NativeModule::builder("guest")
-                .export(Export::bytes(name), |_cx, _, _| Err(Error::status(Code::NotFound, "no such method")))
-                .build()
-                .expect("it is one")
-        };
-        assert_eq!(Ok(None), guest(&*module("other"), "a", vec![vec![]]));
-        assert_eq!(Ok(None), guest(&*module(REPEAT), "a", vec![vec![]]));
+    fn a_guest_that_tells_nothing_says_why() {
+        let mut repeater = FunctionCaller::new(crate::peer::stages::repeater());
+        let error = guest(&mut repeater, "bench.v1.Bench/None", vec![vec![]]).expect_err("there is none");
+        assert!(error.contains("no method bench.v1.Bench/None"), "{error}");
+        assert!(guest(&mut repeater, "bench.v1.Bench/Echo", vec![vec![7; 64]]).is_ok_and(|nanos| nanos >= 0.0));
+    }
+
+    #[test]
+    fn a_slow_guest_is_asked_less_often() {
+        let mut calls = 0;
+        let slow = a_time_more(|times| {
+            calls += 1;
+            Ok(2e9 * times as f64)
+        });
+        assert_eq!((Ok(2e9), 8), (slow, calls));
     }
 }

@@ -8,17 +8,18 @@ use polyhost_proto::bench::v1::NextReply;
 use prost::Message;
 
 use super::frame::{self, Kind};
-use crate::workloads::{Workload, callback, message, named};
+use super::stages::repeater;
+use crate::measure::stages::REPEAT;
+use crate::workloads::{callback, message, named};
 
-/// Answers until standard input ends.
+/// Answers calls of a workload, or of `bench.v1.Stages/Repeat`, until standard input ends.
 ///
 /// # Errors
 /// Where there is no such workload, or a pipe fails.
-pub(super) fn serve(workload: &str) -> Result<(), String> {
-    let workload = named(workload)?;
+pub(super) fn serve(what: &str) -> Result<(), String> {
     let mut child = Child {
-        function: workload.native(),
-        workload,
+        function: if what == REPEAT { repeater() } else { named(what)?.native() },
+        calls_back: what == callback::NAME,
         from: BufReader::new(io::stdin().lock()),
         to: io::stdout().lock(),
         buffer: Vec::new(),
@@ -30,7 +31,8 @@ pub(super) fn serve(workload: &str) -> Result<(), String> {
 }
 
 struct Child {
-    workload: Arc<dyn Workload>,
+    /// Whether its host is at the other end of the pipe.
+    calls_back: bool,
     function: Arc<dyn Function>,
     from: BufReader<StdinLock<'static>>,
     to: StdoutLock<'static>,
@@ -52,10 +54,9 @@ impl Child {
     }
 
     fn answer(&mut self, request: &[u8], output: &mut Output) -> Result<(), String> {
-        if self.workload.name() != callback::NAME {
+        if !self.calls_back {
             return self.function.call(&CallContext::none(), request, output).map_err(|e| e.to_string());
         }
-        // Its host is at the other end of the pipe.
         let reply = callback::callback(message(request)?, |ask| self.ask(&ask.encode_to_vec()))?;
         output.write(&reply.encode_to_vec()).map_err(|e| e.to_string())
     }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io::Write;
 
 use polyhost_proto::bench::v1::{
-    CallbackReply, CallbackRequest, Document, EchoMessage, NextReply, RenderReply, RenderRequest, Reply,
-    Request as Asked, SumReply, SumRequest, Summary,
+    CallbackReply, CallbackRequest, Document, EchoMessage, NextReply, RenderReply, RenderRequest, RepeatReply,
+    RepeatRequest, Reply, Request as Asked, SumReply, SumRequest, Summary,
 };
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -16,6 +16,8 @@ use super::child::until_input_ends;
 use super::services::bench_server::{Bench, BenchServer};
 use super::services::host_client::HostClient;
 use super::services::middleware_server::{Middleware, MiddlewareServer};
+use super::services::stages_server::{Stages, StagesServer};
+use super::{LONGEST, stages};
 use crate::workloads::{middleware, render, sum, transform};
 
 /// Serves until standard input ends.
@@ -30,7 +32,8 @@ pub(super) fn serve(socket: &str, host: &str) -> Result<(), Box<dyn Error>> {
     let middleware = Gateway(middleware::native::Middleware::default());
     let server = Server::builder()
         .add_service(BenchServer::new(Workloads { host }))
-        .add_service(MiddlewareServer::new(middleware));
+        .add_service(MiddlewareServer::new(middleware))
+        .add_service(StagesServer::new(Repeater).max_decoding_message_size(LONGEST));
     runtime.spawn(server.serve_with_incoming(incoming));
     println!("ready");
     std::io::stdout().flush()?;
@@ -83,5 +86,16 @@ impl Middleware for Gateway {
 
     async fn rewrite(&self, request: Request<Asked>) -> Result<Response<Reply>, Status> {
         Ok(Response::new(middleware::native::rewrite(request.into_inner())))
+    }
+}
+
+struct Repeater;
+
+#[tonic::async_trait]
+impl Stages for Repeater {
+    async fn repeat(&self, request: Request<RepeatRequest>) -> Result<Response<RepeatReply>, Status> {
+        stages::repeat(request.get_ref())
+            .map(Response::new)
+            .map_err(|error| Status::new(error.code().number().into(), error.to_string()))
     }
 }

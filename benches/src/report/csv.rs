@@ -1,11 +1,11 @@
 //! A result as rows for other programs: one for each contender and cell, always with the same columns.
 
-use super::view::{Point, Row, View};
+use super::view::{Point, Row, View, about};
 use crate::result::schema::{Latency, RunResult, Usage};
 use crate::stats::Estimate;
 
 /// Columns are only ever added at the end.
-const COLUMNS: [&str; 39] = [
+const COLUMNS: [&str; 41] = [
     "workload",
     "payload_bytes",
     "concurrency",
@@ -45,6 +45,8 @@ const COLUMNS: [&str; 39] = [
     "rss_after",
     "pss_loaded",
     "pss_after",
+    "stages_untold",
+    "facts",
 ];
 
 /// The whole result. What was not measured is empty.
@@ -53,17 +55,20 @@ pub(crate) fn render(result: &RunResult) -> String {
     let mut write =
         |record: Vec<String>| writer.write_record(record).expect("rows are equally long, and memory takes them");
     write(COLUMNS.map(str::to_owned).to_vec());
+    let facts = |name: &str| result.contenders.iter().find(|it| it.name == name).map(about).unwrap_or_default();
     for point in &View::new(result).points {
         for row in &point.rows {
             let mut record = place(point, row.contender);
             record.extend(["measured".to_owned(), String::new()]);
             record.extend(numbers(row, row.to_baseline.filter(|_| point.baseline.name == "native")));
+            record.extend([row.measured.untold.clone().unwrap_or_default(), facts(row.contender)]);
             write(record);
         }
         for (name, what, reason) in &point.rest {
             let mut record = place(point, name);
             record.extend([(*what).to_owned(), (*reason).to_owned()]);
-            record.resize(COLUMNS.len(), String::new());
+            record.resize(COLUMNS.len() - 1, String::new());
+            record.push(facts(name));
             write(record);
         }
     }

@@ -105,7 +105,22 @@ fn sections(view: &View<'_>) -> Vec<Section> {
         tables::render(view),
     );
     add("method", "Environment and method", "What the numbers depend on.", tables::environment(view));
+    if let Some(stages) = sections.iter_mut().find(|it| it.id == "stages") {
+        stages.body += &untold(view);
+    }
     sections
+}
+
+/// Why it is not told where the time of some calls goes.
+fn untold(view: &View<'_>) -> String {
+    let mut items = String::new();
+    for point in view.of_stages() {
+        for (names, reason) in point.untold() {
+            let text = format!("{}: {}: not told, {reason}", point.title(), names.join(", "));
+            let _ = write!(items, "<li>{}</li>", escaped(&text));
+        }
+    }
+    if items.is_empty() { items } else { format!("<ul class=\"soft\">{items}</ul>\n") }
 }
 
 /// A picture of each workload's point.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::units;
-use super::view::{Point, Row, View};
+use super::view::{Point, Row, STAGES, View, about};
 use crate::result::schema::RunResult;
 use crate::stats::Estimate;
 
@@ -34,6 +34,8 @@ pub(crate) fn render(result: &RunResult) -> String {
     }
     view.points.iter().for_each(|point| out += &of_point(point));
     out += &starts(&view);
+    view.of_stages().into_iter().for_each(|point| out += &stages(point));
+    out += &facts(result);
     for contender in &result.contenders {
         if let Some(reason) = &contender.skipped {
             let _ = write!(out, "\n{} was skipped: {}\n", plain(&contender.name), plain(reason));
@@ -106,6 +108,29 @@ fn starts(view: &View<'_>) -> String {
     out
 }
 
+/// Where the time of a call goes, or why that is not known.
+fn stages(point: &Point<'_>) -> String {
+    let mut out = format!("\n## Where the time goes: {}\n", plain(&point.title()));
+    let told: Vec<_> = point.rows.iter().filter_map(|row| Some((row, row.stages()?))).collect();
+    if !told.is_empty() {
+        let _ = write!(out, "\n| contender | {} |\n| :-- | --: | --: | --: | --: |\n", STAGES.join(" | "));
+    }
+    for (row, stages) in told {
+        let _ = writeln!(out, "| {} | {} |", plain(row.contender), stages.join(" | "));
+    }
+    for (names, reason) in point.untold() {
+        let _ = write!(out, "\n{} not told: {}\n", plain(&names.join(", ")), plain(reason));
+    }
+    out
+}
+
+/// Versions and settings of all.
+fn facts(result: &RunResult) -> String {
+    let known = result.contenders.iter().filter(|it| it.skipped.is_none() && !it.facts.is_empty());
+    let lines: String = known.map(|it| format!("- {}: {}\n", plain(&it.name), plain(&about(it)))).collect();
+    if lines.is_empty() { lines } else { format!("\n## Contenders\n\n{lines}") }
+}
+
 /// Text that means nothing to Markdown, in one line.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -156,6 +181,9 @@ mod tests {
             "| luajit |",
             "had not settled",
             "baseline",
+            "## Where the time goes: sum, 1 KiB, 1 caller",
+            "cpython, child-python not told: nobody knows",
+            "runtime .NET 8.0.12; garbage collector workstation, concurrent",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }

@@ -1,5 +1,6 @@
 //! Results for people, and for programs of theirs.
 
+mod colours;
 pub(crate) mod csv;
 pub(crate) mod html;
 pub(crate) mod markdown;

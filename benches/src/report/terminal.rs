@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
 use super::units;
-use super::view::{Point, Row, View};
+use super::view::{Point, Row, STAGES, View, about};
 use crate::result::schema::{Cell, Outcome, RunResult};
 use crate::stats::Estimate;
 
@@ -33,6 +33,8 @@ pub(crate) fn within(result: &RunResult, width: Option<usize>) -> String {
     if !result.starts.is_empty() {
         let _ = write!(text, "\nCold start\n{}\n", starts(&view, width));
     }
+    view.of_stages().into_iter().for_each(|point| text += &stages(point, width));
+    text += &facts(result);
     for contender in &result.contenders {
         if let Some(reason) = &contender.skipped {
             let _ = write!(text, "\nskipped: {}: {}", plain(&contender.name), plain(reason));
@@ -132,6 +134,27 @@ fn starts(view: &View<'_>, width: Option<usize>) -> String {
     lines.join("\n")
 }
 
+/// Where the time of a call goes, or why that is not known.
+fn stages(point: &Point<'_>, width: Option<usize>) -> String {
+    let told = |row: &Row<'_>| Some([plain(row.contender)].into_iter().chain(row.stages()?).collect());
+    let rows: Vec<Vec<String>> = point.rows.iter().filter_map(told).collect();
+    let mut lines = vec![format!("Where the time of a call goes: {}", plain(&point.title()))];
+    if !rows.is_empty() {
+        let columns: Vec<_> = [""].into_iter().chain(STAGES).zip([0, 4, 2, 1, 3]).collect();
+        lines.push(fitted(&columns, rows, width));
+    }
+    let untold = point.untold().into_iter();
+    lines.extend(untold.map(|(names, reason)| format!("{} not told: {}", plain(&names.join(", ")), plain(reason))));
+    format!("\n{}\n", lines.join("\n"))
+}
+
+/// Versions and settings of all.
+fn facts(result: &RunResult) -> String {
+    let known = result.contenders.iter().filter(|it| it.skipped.is_none() && !it.facts.is_empty());
+    let lines: String = known.map(|it| format!("{}: {}\n", plain(&it.name), plain(&about(it)))).collect();
+    if lines.is_empty() { lines } else { format!("\nContenders\n{lines}") }
+}
+
 /// A table that is no wider than `width`, if leaving out columns helps; empty columns are left out anyway.
 pub(crate) fn fitted(columns: &[(&'static str, u8)], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
     let filled = |i: &usize| *i == 0 || rows.iter().any(|row| !row[*i].is_empty());
@@ -194,6 +217,9 @@ mod tests {
             "of kestrel",
             "CPU and memory: of the server alone",
             "warning: other programs",
+            "Where the time of a call goes: sum, 1 KiB, 1 caller",
+            "cpython, child-python not told: nobody knows",
+            "in .NET, in this process; runtime .NET 8.0.12; garbage collector workstation, concurrent",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }

@@ -1,10 +1,10 @@
 //! A result as it is looked at: the contenders of one point of the matrix next to each other.
 
-use crate::result::schema::{ACCOUNT, Cell, Measured, Outcome, RunResult, StartOutcome, StartTimes};
+use crate::result::schema::{ACCOUNT, Cell, Contender, Measured, Outcome, RunResult, StartOutcome, StartTimes};
 use crate::stats::Estimate;
 use crate::stats::compare::ratio_by_round;
 
-use super::units;
+use super::{colours, units};
 use crate::workloads::http::NAME as HTTP;
 
 /// Whom the others are compared with: the floor of calls, and who serves ASP.NET Core by default.
@@ -23,12 +23,23 @@ pub(crate) struct Baseline {
     pub(crate) column: &'static str,
 }
 
+/// What is known of a contender, in one line.
+pub(crate) fn about(contender: &Contender) -> String {
+    let mut about = vec![contender.what.clone()];
+    about.extend(contender.facts.iter().map(|(key, value)| format!("{key} {value}")));
+    about.extend(contender.skipped.iter().map(|reason| format!("skipped: {reason}")));
+    about.retain(|it| !it.is_empty());
+    about.join("; ")
+}
+
 /// A result, ordered for readers.
 pub(crate) struct View<'a> {
     pub(crate) result: &'a RunResult,
     pub(crate) points: Vec<Point<'a>>,
-    /// All names in the order of rows. A name's place gives its colour in all plots.
+    /// All names in the order of rows.
     names: Vec<&'a str>,
+    /// Theirs; see [`colours`].
+    numbers: Vec<usize>,
 }
 
 /// One place of the matrix.
@@ -79,12 +90,22 @@ impl<'a> View<'a> {
             cells.sort_by_key(place);
             Point::new(&cells, result)
         });
-        View { result, points: points.collect(), names }
+        let points = points.collect();
+        View { result, points, numbers: colours::numbers(&names), names }
     }
 
     /// The contender's number, which gives its colour and mark.
     pub(crate) fn number(&self, contender: &str) -> usize {
-        self.names.iter().position(|name| *name == contender).unwrap_or(0)
+        self.place(contender).map_or(0, |place| self.numbers[place])
+    }
+
+    fn place(&self, contender: &str) -> Option<usize> {
+        self.names.iter().position(|name| *name == contender)
+    }
+
+    /// Contenders in the order of rows.
+    pub(crate) fn sort_by_row<T>(&self, list: &mut [T], name: impl Fn(&T) -> &str) {
+        list.sort_by_key(|it| self.place(name(it)));
     }
 
     /// The workloads, each once, in their order.
@@ -109,6 +130,12 @@ impl<'a> View<'a> {
         self.of_workload("echo").or_else(|| self.workloads().into_iter().find_map(|name| self.of_workload(name)))
     }
 
+    /// The points that stand for workloads and tell where the time of a call goes, or why that is not known.
+    pub(crate) fn of_stages(&self) -> Vec<&Point<'a>> {
+        let points = self.workloads().into_iter().filter_map(|name| self.of_workload(name));
+        points.filter(|point| point.has_stages()).collect()
+    }
+
     /// Starts that were measured, in the order of rows.
     pub(crate) fn starts(&self) -> Vec<(&'a str, &'a StartTimes)> {
         let mut starts: Vec<_> = self
@@ -120,7 +147,7 @@ impl<'a> View<'a> {
                 StartOutcome::Skipped(_) | StartOutcome::Failed(_) => None,
             })
             .collect();
-        starts.sort_by_key(|(name, _)| self.number(name));
+        self.sort_by_row(&mut starts, |(name, _)| name);
         starts
     }
 
@@ -184,6 +211,24 @@ impl<'a> Point<'a> {
         (!self.account.is_empty()).then(|| format!("{ACCOUNT}: {}", self.account.join(", ")))
     }
 
+    /// Why it is not told where the time of a call goes: contenders that have a reason in common, and it.
+    pub(crate) fn untold(&self) -> Vec<(Vec<&'a str>, &'a str)> {
+        let mut untold: Vec<(Vec<&str>, &str)> = Vec::new();
+        for row in &self.rows {
+            let Some(reason) = &row.measured.untold else { continue };
+            match untold.iter_mut().find(|(_, it)| it == reason) {
+                Some((names, _)) => names.push(row.contender),
+                None => untold.push((vec![row.contender], reason)),
+            }
+        }
+        untold
+    }
+
+    /// Whether it is known of anybody where the time of a call goes, or why not.
+    fn has_stages(&self) -> bool {
+        self.rows.iter().any(|row| row.measured.stages.is_some() || row.measured.untold.is_some())
+    }
+
     /// Such as `echo, 1 KiB, 2 callers`.
     pub(crate) fn title(&self) -> String {
         let (payload, callers) = (units::bytes(self.payload as u64), units::callers(self.concurrency));
@@ -191,7 +236,16 @@ impl<'a> Point<'a> {
     }
 }
 
+/// Names of the stages, in the order of [`Row::stages`].
+pub(crate) const STAGES: [&str; 4] = ["encode", "cross", "guest", "decode"];
+
 impl Row<'_> {
+    /// Where the time of a call goes, for people; nothing where that is not known.
+    pub(crate) fn stages(&self) -> Option<[String; 4]> {
+        let it = self.measured.stages?;
+        Some([it.encode, it.cross, it.guest, it.decode].map(units::nanos))
+    }
+
     /// `fastest`, or how many times the fastest one's time.
     pub(crate) fn against_fastest(&self) -> String {
         self.to_fastest.map_or_else(|| "fastest".to_owned(), |it| units::times(it.value))

@@ -130,8 +130,11 @@ pub struct Measured {
     pub switches: Option<f64>,
     /// Whether and when the times had settled before the rounds began.
     pub steady: Steady,
-    /// Where the time of a call goes.
+    /// Where the time of a call goes; told with one caller.
     pub stages: Option<Stages>,
+    /// Why that can't be told, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<String>,
     /// Memory of the contender's processes.
     pub memory: Option<Memory>,
 }
@@ -182,7 +185,7 @@ pub struct Stages {
     pub encode: f64,
     /// There and back: everything that is not another stage.
     pub cross: f64,
-    /// The guest's code, by the guest's own clock, with its decoding and encoding.
+    /// The guest's code, with its decoding and encoding.
     pub guest: f64,
     /// The caller reads the reply.
     pub decode: f64,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::tally::Tally;
 use super::{Interrupted, Run, place};
 use crate::matrix::{Pace, Point};
+use crate::measure::stages::Told;
 use crate::result::schema::{Outcome, Steady, Usage};
 use crate::worker::client::{Gone, Worker};
 use crate::worker::protocol::{Answer, Ask};
@@ -139,8 +140,7 @@ impl Place {
         if let Err(Gone::Skipped(reason)) = &started {
             run.contenders[self.entrant].skipped = Some(reason.clone());
         }
-        let Answer::Started { usage, facts, .. } = started? else { return Err(strange()) };
-        run.contenders[self.entrant].facts = facts;
+        let Answer::Started { usage, .. } = started? else { return Err(strange()) };
         self.started = usage;
         let load = Ask::Load { task: entrant.task(workload) };
         let Answer::Loaded { usage, .. } = worker.ask(&load, SOON)? else { return Err(strange()) };
@@ -196,9 +196,9 @@ impl Place {
         }
     }
 
-    fn stages(&mut self, payload: usize) -> Result<Option<(f64, f64, f64)>, Interrupted> {
+    fn stages(&mut self, payload: usize) -> Result<Option<Told>, Interrupted> {
         match self.ask(&Ask::Stages { payload }, SOON)? {
-            Some(Answer::Stages(stages)) => Ok(stages),
+            Some(Answer::Stages(stages)) => Ok(Some(stages)),
             _ => Ok(None),
         }
     }

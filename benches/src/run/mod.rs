@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::contenders::{self, Known};
+use crate::facts::{Fact, fact};
 use crate::matrix::{Plan, Point};
 use crate::report::units;
 use crate::result::environment::{self, Noise};
 use crate::result::schema::{Cell, Contender, Outcome, RunResult, SCHEMA, Start};
-use crate::worker::client::Launcher;
-use crate::worker::protocol::Task;
+use crate::worker::client::{Gone, Launcher};
+use crate::worker::protocol::{Answer, Ask, Task};
 use crate::workloads::custom::{Case, Custom};
-use lineup::Lineup;
+use lineup::{Lineup, SOON, strange};
 pub(crate) use present::missing;
 
 /// Who takes part.
@@ -175,10 +176,35 @@ impl<'a> Run<'a> {
 
     fn all(&mut self) -> Result<(), Interrupted> {
         self.progress.begin(self.setup.cells() + self.setup.plan.pace.starts);
+        self.facts()?;
         for workload in self.setup.plan.workloads() {
             self.workload(&workload)?;
         }
         self.cold_starts()
+    }
+
+    /// Versions and settings of all, each told by a worker of its own: what is loaded to find out is in no measurement.
+    fn facts(&mut self) -> Result<(), Interrupted> {
+        for entrant in 0..self.setup.entrants.len() {
+            let name = self.setup.entrants[entrant].start.clone();
+            self.progress.now(&format!("asking {name} what it is"));
+            self.contenders[entrant].facts = match self.facts_of(name) {
+                Ok(facts) => facts,
+                // Its workloads are not there either, and say so.
+                Err(Gone::Skipped(_)) => Vec::new(),
+                Err(Gone::Failed(reason)) => vec![fact("facts", format!("not told: {reason}"))],
+                Err(Gone::Interrupted) => return Err(Interrupted),
+            };
+        }
+        Ok(())
+    }
+
+    fn facts_of(&mut self, contender: String) -> Result<Vec<Fact>, Gone> {
+        let mut worker = self.launcher.launch()?;
+        let start = Ask::Start { contender, seed: self.setup.seed };
+        let Answer::Started { .. } = worker.ask(&start, SOON)? else { return Err(strange()) };
+        let Answer::Facts(facts) = worker.ask(&Ask::Facts, SOON)? else { return Err(strange()) };
+        Ok(facts)
     }
 
     /// All points of a workload, in which the workers live.

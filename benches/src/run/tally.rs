@@ -1,6 +1,7 @@
 //! The rounds of one contender in one cell, and what they come to.
 
 use crate::measure::histogram::{self, Times};
+use crate::measure::stages::Told;
 use crate::result::schema::{Measured, Memory, OpenLoop, Outcome, Stages, Steady, Usage};
 use crate::stats::Estimate;
 use crate::worker::protocol::{Closed, Open};
@@ -13,7 +14,7 @@ pub(super) struct Tally {
     pub(super) open: Vec<Open>,
     pub(super) after: Option<Usage>,
     /// See [`Answer::Stages`](crate::worker::protocol::Answer::Stages).
-    pub(super) stages: Option<(f64, f64, f64)>,
+    pub(super) stages: Option<Told>,
 }
 
 impl Tally {
@@ -47,6 +48,11 @@ impl Tally {
         let switches: Option<u64> = self.closed.iter().map(|it| it.switches).sum();
         let single = merge(self.closed.iter().map(|it| it.single.as_str()))?;
         let call = Estimate::median_of(&rounds, random);
+        let (told, untold) = match self.stages {
+            Some(Ok(told)) => (Some(told), None),
+            Some(Err(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
         // The call is from bytes to bytes: what its caller does with its messages comes before and after.
         let stages = |(encode, guest, decode): (f64, f64, f64)| Stages {
             encode,
@@ -62,7 +68,8 @@ impl Tally {
             cpu: cpu.map(|cpu| Estimate::median_of(&cpu, random)),
             switches: switches.map(|switches| switches as f64 / calls.max(1) as f64),
             steady: self.steady.unwrap_or(Steady { reached: false, calls: 0 }),
-            stages: self.stages.map(stages),
+            stages: told.map(stages),
+            untold,
             memory: memory.zip(self.after).map(|((started, loaded), after)| Memory { started, loaded, after }),
             rounds,
         })
@@ -116,7 +123,7 @@ mod tests {
             closed: [3000.0, 1000.0, 2000.0].map(closed).to_vec(),
             open: vec![open(5e8), open(1.5e9)],
             after: Some(Usage { rss: 3, pss: 3 }),
-            stages: Some((10.0, 1500.0, 20.0)),
+            stages: Some(Ok((10.0, 1500.0, 20.0))),
         };
         let outcome = tally.outcome(Some((started, loaded)), Some(60.0), &mut fastrand::Rng::with_seed(1));
         let Some(Outcome::Measured(measured)) = outcome else { panic!("{outcome:?}") };
@@ -135,9 +142,11 @@ mod tests {
         let random = &mut fastrand::Rng::with_seed(1);
         assert!(Tally::default().outcome(None, None, random).is_none());
         let unknown = Closed { cpu: None, switches: None, single: String::new(), ..closed(5.0) };
-        let tally = Tally { closed: vec![unknown, closed(6.0)], ..Tally::default() };
+        let stages = Some(Err("no".to_owned()));
+        let tally = Tally { closed: vec![unknown, closed(6.0)], stages, ..Tally::default() };
         let Some(Outcome::Measured(measured)) = tally.outcome(None, None, random) else { panic!("it is one") };
         assert!(measured.cpu.is_none() && measured.switches.is_none() && measured.memory.is_none());
         assert!(measured.response.is_none() && !measured.steady.reached);
+        assert_eq!((None, Some("no")), (measured.stages, measured.untold.as_deref()));
     }
 }

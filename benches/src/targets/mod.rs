@@ -3,6 +3,7 @@
 mod cancel;
 mod contenders;
 mod floors;
+mod grpc;
 pub(crate) mod measure;
 pub(crate) mod report;
 pub(crate) mod start;
@@ -13,9 +14,11 @@ use polyhost::{CallContext, Function, Output, Registry, Result};
 
 use crate::alloc;
 use crate::http::Http;
+use crate::project::{Whose, registry};
+use crate::report::units::digits;
 use crate::stats::{Estimate, Target};
 use measure::{Contender, Payloads, Plan, Rounds, call_echo, caller, no_echo, throughput};
-use report::{Check, Unmeasured, show};
+use report::{Check, Unmeasured};
 
 /// The checks and what each is about, in the order they run.
 pub(crate) const NAMES: &[(&str, &str)] = &[
@@ -41,6 +44,10 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("cancel.clr", "µs from the deadline of a loop that looks at its token to the return of its call, p99"),
     ("cancel.cpython", "µs from the deadline of a loop to the return of its call, p99"),
     ("cancel.luajit", "µs from the deadline of a loop to the return of its call, p99"),
+    ("grpc.clr", "a 1 KiB echo by tonic on a unix socket against the call of .NET in this process"),
+    ("grpc.luajit", "a 1 KiB echo by tonic on a unix socket against the call of LuaJIT in this process"),
+    ("grpc.cpython", "a 1 KiB echo by tonic on a unix socket against the call of CPython in this process"),
+    ("grpc.cpython.grpcio", "a 1 KiB echo by grpcio on a unix socket against the call of CPython in this process"),
     ("http.pool", "CPU of a keep-alive request against Kestrel, on .NET's thread pool"),
     ("http.inline", "CPU of a keep-alive request, Kestrel's against inline dispatch"),
     ("http.inline.user", "the same, in user code alone"),
@@ -74,7 +81,7 @@ impl Targets {
     /// A suite that has started nothing as yet.
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         let http = Http::new(is_quick(plan));
-        Targets { registry: polyhost::registry(), plan, random: fastrand::Rng::with_seed(seed), http }
+        Targets { registry: registry(Whose::Ours), plan, random: fastrand::Rng::with_seed(seed), http }
     }
 
     /// Runs the checks whose names begin with `only`, and hands each to `done` when it is.
@@ -119,6 +126,10 @@ impl Targets {
             "cancel.clr" => (Target::AtMost(1000.0), self.cancel("clr")),
             "cancel.cpython" => (Target::AtMost(10_000.0), self.cancel("py")),
             "cancel.luajit" => (Target::AtMost(2000.0), self.cancel("lua")),
+            "grpc.clr" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "clr")),
+            "grpc.luajit" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "luajit")),
+            "grpc.cpython" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "cpython")),
+            "grpc.cpython.grpcio" => (Target::AtLeast(50.0), self.grpc("grpc-python", "cpython")),
             http => self.http.check(http, &mut self.random),
         };
         match outcome {
@@ -150,8 +161,11 @@ impl Targets {
         let random = &mut self.random;
         let mut pair = [caller(&*echo, PAYLOAD, random), floor_caller(floor, random)];
         let rounds = Rounds::run(self.plan, &mut pair, random)?;
-        let detail =
-            format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
+        let detail = format!(
+            "{} ns against {} ns",
+            digits(rounds.nanos(0, random).value),
+            digits(rounds.nanos(1, random).value)
+        );
         Ok((rounds.ratio(0, 1, random), detail))
     }
 
@@ -227,7 +241,7 @@ impl Targets {
                 many.push(b);
             }
         }
-        let millions = |samples: &mut [f64]| show(crate::stats::median(samples) / 1e6);
+        let millions = |samples: &mut [f64]| digits(crate::stats::median(samples) / 1e6);
         let detail = format!("{} M/s against {} M/s", millions(&mut many), millions(&mut one));
         Ok((Estimate::median_of(&ratios, &mut self.random), detail))
     }

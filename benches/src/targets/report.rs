@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::report::units::{digits, round};
 use crate::result::schema::Environment;
 use crate::stats::{Estimate, Target, Verdict};
 
@@ -67,7 +68,7 @@ impl Check {
     pub(crate) fn line(&self) -> String {
         let mut line = format!("{:<24} {:<12} target {:<8}", self.name, self.outcome(), show_target(self.target));
         if let Some(Estimate { value, low, high }) = self.measured {
-            let _ = write!(line, " measured {} [{}, {}]", show(value), show(low), show(high));
+            let _ = write!(line, " measured {} [{}, {}]", digits(value), digits(low), digits(high));
         }
         let _ = write!(line, "  {}", self.what);
         match self.skipped.as_ref().or(self.failed.as_ref()) {
@@ -102,6 +103,14 @@ pub(crate) enum Unmeasured {
     Failed(String),
 }
 
+impl Unmeasured {
+    /// Without which of the two it is.
+    pub(crate) fn reason(self) -> String {
+        let (Unmeasured::Skipped(reason) | Unmeasured::Failed(reason)) = self;
+        reason
+    }
+}
+
 impl From<polyhost::Error> for Unmeasured {
     fn from(error: polyhost::Error) -> Self {
         Unmeasured::Failed(error.to_string())
@@ -110,18 +119,8 @@ impl From<polyhost::Error> for Unmeasured {
 
 fn show_target(target: Target) -> String {
     match target {
-        Target::AtMost(limit) => format!("≤ {}", show(limit)),
-        Target::AtLeast(limit) => format!("≥ {}", show(limit)),
-    }
-}
-
-/// Three significant digits, without an exponent.
-pub(crate) fn show(value: f64) -> String {
-    match value.abs() {
-        _ if value.fract() == 0.0 && value.abs() < 1e6 => format!("{value:.0}"),
-        a if a >= 100.0 => format!("{value:.0}"),
-        a if a >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        Target::AtMost(limit) => format!("≤ {}", round(&digits(limit))),
+        Target::AtLeast(limit) => format!("≥ {}", round(&digits(limit))),
     }
 }
 

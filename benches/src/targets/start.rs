@@ -7,6 +7,7 @@ use polyhost::{CallContext, Output};
 
 use super::contenders;
 use super::measure::no_echo;
+use crate::project::{Whose, registry};
 
 /// Starts the runtime of `scheme` in this process, loads a module and calls it once.
 ///
@@ -14,7 +15,7 @@ use super::measure::no_echo;
 /// What the host says.
 pub(crate) fn once(scheme: &str) -> polyhost::Result<Duration> {
     let started = Instant::now();
-    let registry = polyhost::registry();
+    let registry = registry(Whose::Ours);
     let echo = contenders::echo(&registry, scheme)?;
     let mut output = Output::new();
     echo.call(&CallContext::none(), b"first", &mut output)?;

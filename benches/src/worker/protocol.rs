@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Fact;
+use crate::measure::stages::Told;
 use crate::result::schema::{Steady, Usage};
 use crate::workloads::custom::Case;
 
@@ -11,6 +13,8 @@ use crate::workloads::custom::Case;
 pub(crate) enum Ask {
     /// Start a contender, by its name or a module's location. Answered by [`Answer::Started`].
     Start { contender: String, seed: u64 },
+    /// Tell versions and settings of the contender. Answered by [`Answer::Facts`].
+    Facts,
     /// Load what it needs for a workload. Answered by [`Answer::Loaded`].
     Load { task: Task },
     /// Make a hundred calls. Answered by [`Answer::Called`].
@@ -44,7 +48,9 @@ pub(crate) enum Task {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// It runs.
-    Started { nanos: f64, usage: Option<Usage>, facts: Vec<(String, String)> },
+    Started { nanos: f64, usage: Option<Usage> },
+    /// Versions and settings that matter.
+    Facts(Vec<Fact>),
     /// It is loaded.
     Loaded { nanos: f64, usage: Option<Usage> },
     /// How long the first and the hundredth call took.
@@ -57,9 +63,8 @@ pub(crate) enum Answer {
     Closed(Closed),
     /// A round of the open loop.
     Open(Open),
-    /// Nanoseconds of the caller's encoding, of the guest's own code, and of the caller's decoding; `None` where the
-    /// contender or the workload can't tell.
-    Stages(Option<(f64, f64, f64)>),
+    /// Where the time of a call goes, as far as the contender and the workload can tell.
+    Stages(Told),
     /// Memory in use.
     Memory { usage: Option<Usage> },
     /// Something it needs is not there.

@@ -9,7 +9,8 @@ use crate::contenders::{self, Contender};
 use crate::measure::clock::{self, Clock};
 use crate::measure::closed::Timing;
 use crate::measure::cpu::{self, Account};
-use crate::measure::{histogram, memory, stages};
+use crate::measure::stages::{self, Told};
+use crate::measure::{histogram, memory};
 use crate::result::schema::{Steady, Usage};
 use crate::stats::median;
 use crate::stats::steady::is_steady;
@@ -38,6 +39,7 @@ impl Session {
     pub(super) fn answer(&mut self, ask: Ask) -> Answer {
         let answer = match ask {
             Ask::Start { contender, seed } => self.start(&contender, seed),
+            Ask::Facts => self.facts(),
             Ask::Load { task } => self.load(task),
             Ask::Call { payload } => self.call(payload),
             Ask::Prepare { payload, concurrency } => self.prepare(payload, concurrency),
@@ -58,10 +60,13 @@ impl Session {
         let started = Instant::now();
         let contender = contenders::start(name)?;
         let nanos = clock::nanos(started, Instant::now());
-        let facts = contender.facts();
         self.contender = Some(contender);
         self.random = fastrand::Rng::with_seed(seed);
-        Ok(Answer::Started { nanos, usage: self.usage(), facts })
+        Ok(Answer::Started { nanos, usage: self.usage() })
+    }
+
+    fn facts(&self) -> Result<Answer, Unmeasured> {
+        Ok(Answer::Facts(self.contender.as_ref().ok_or_else(nothing)?.facts()))
     }
 
     fn load(&mut self, task: Task) -> Result<Answer, Unmeasured> {
@@ -172,21 +177,27 @@ impl Session {
         Ok(Open { calls, nanos: clock::nanos(begin, end), times: histogram::to_text(&times) })
     }
 
-    fn stages(&mut self, payload: usize) -> Result<Option<(f64, f64, f64)>, Unmeasured> {
+    /// Whatever goes wrong here is a reason: the cell itself is measured.
+    fn stages(&mut self, payload: usize) -> Result<Told, Unmeasured> {
+        // They cross in one message.
+        let count = if payload > 64 << 10 { 2 } else { 8 };
         let (contender, workload) = self.loaded()?;
-        let Some(module) = contender.module() else { return Ok(None) };
         let (method, workload) = (workload.native().export().name().to_owned(), workload.clone());
-        let inputs: Vec<_> = workload.requests(payload, 8, &mut self.random).into_iter().map(|it| it.bytes).collect();
-        let Some(request) = inputs.first().cloned() else { return Ok(None) };
+        if let Some(reason) = workload.untold() {
+            return Ok(Err(reason.to_owned()));
+        }
+        let repeater = contender.repeater();
+        let inputs: Vec<_> =
+            workload.requests(payload, count, &mut self.random).into_iter().map(|it| it.bytes).collect();
         let told = || {
+            let request = inputs.first().cloned().ok_or("the workload has no requests")?;
             let (encode, decode) = match workload.codec() {
                 Some(codec) => (codec.encode(&request)?, codec.decode(&workload.expected(&request)?)?),
                 None => (0.0, 0.0),
             };
-            let guest = stages::guest(&*module, &method, inputs)?;
-            Ok(guest.map(|guest| (encode, guest, decode)))
+            Ok((encode, stages::guest(&mut *repeater?, &method, inputs)?, decode))
         };
-        told().map_err(Unmeasured::Failed)
+        Ok(told())
     }
 
     fn requests(&mut self, payload: usize, count: usize) -> Result<Requests, Unmeasured> {

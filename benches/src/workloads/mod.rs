@@ -67,6 +67,11 @@ pub(crate) trait Workload: Send + Sync {
         None
     }
 
+    /// Why nobody can tell where the time of its calls goes, if so.
+    fn untold(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What guests may call.
     fn services(&self) -> Services {
         Services::new()

@@ -92,6 +92,8 @@ fn contenders_are_measured_side_by_side() {
         let Outcome::Measured(it) = &cell.outcome else { panic!("{cell:?}") };
         assert!(it.call.value > 0.0 && it.call.low <= it.call.value && it.call.value <= it.call.high, "{cell:?}");
         assert_eq!((5, 2), (it.rounds.len(), cell.concurrency));
+        let contender = result.contenders.iter().find(|it| it.name == cell.contender).expect("it took part");
+        assert!(!contender.facts.is_empty() && it.untold.is_none(), "{cell:?}");
         assert!(it.throughput.value > 0.0 && it.cpu.is_some() && it.switches.is_some() && it.memory.is_some());
         let response = it.response.as_ref().expect("there was a rate");
         // Ten calls each round: 20 ms at 500 a second.
@@ -210,4 +212,16 @@ fn ctrl_c_prints_and_writes_what_there_is() {
     assert!(printed.contains("PARTIAL") && printed.contains("echo, 0 B"), "{printed}");
     let result = read(&out);
     assert!(result.partial && !result.cells.is_empty());
+    let file = out.to_str().expect("UTF-8");
+    for (format, says) in [
+        ("terminal", "PARTIAL: the run was interrupted"),
+        ("markdown", "**Partial: the run was interrupted.**"),
+        ("html", "The run was interrupted"),
+        ("json", "\"partial\":true"),
+    ] {
+        let shown = run(&["report", file, "--format", format]);
+        assert!(shown.code == Some(0) && shown.out.contains(says), "{format}: {}", shown.out);
+    }
+    let compared = run(&["compare", file, file]);
+    assert!(compared.code == Some(0) && compared.out.contains("run was interrupted"), "{}", compared.out);
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Bench.V1;
 using BenchWorkloads;
 using Markdig;
@@ -16,5 +17,10 @@ public static class RenderGuest
 
     /// <summary>Does a stage of a method so many times.</summary>
     [Export("bench.v1.Stages/Repeat")]
-    public static byte[] Repeat(byte[] input) => s_stages.Repeat(input);
+    public static void Repeat(ReadOnlySpan<byte> input, Output output) => s_stages.Repeat(input, output);
+
+    /// <summary>Tells the version of the library.</summary>
+    [Export("bench.v1.About/Facts")]
+    public static byte[] About(byte[] input) =>
+        Encoding.UTF8.GetBytes($"markdown: Markdig {typeof(Markdown).Assembly.GetName().Version?.ToString(3)}\n");
 }

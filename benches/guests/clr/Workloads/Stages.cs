@@ -8,6 +8,7 @@ namespace BenchWorkloads;
 internal sealed class Stages
 {
     private readonly Dictionary<string, Func<RepeatRequest, ByteString>> _methods = [];
+    private string? _echo;
 
     // What a stage has made is kept here, so that the compiler can't leave it out.
     private object? _kept;
@@ -21,13 +22,45 @@ internal sealed class Stages
         return this;
     }
 
+    /// <summary>Adds a method that writes its request to where its reply goes.</summary>
+    internal Stages AddEcho(string name)
+    {
+        _echo = name;
+        return this;
+    }
+
     /// <summary>Does what the request says.</summary>
-    internal byte[] Repeat(byte[] input)
+    internal void Repeat(ReadOnlySpan<byte> input, Output output)
     {
         RepeatRequest request = RepeatRequest.Parser.ParseFrom(input);
-        return _methods.TryGetValue(request.Method, out Func<RepeatRequest, ByteString>? repeat)
-            ? new RepeatReply { Output = repeat(request) }.ToByteArray()
-            : throw new StatusException(StatusCode.NotFound, $"no method {request.Method}");
+        ByteString last;
+        if (request.Method == _echo)
+        {
+            last = RepeatEcho(request, output);
+        }
+        else if (_methods.TryGetValue(request.Method, out Func<RepeatRequest, ByteString>? repeat))
+        {
+            last = repeat(request);
+        }
+        else
+        {
+            throw new StatusException(StatusCode.NotFound, $"no method {request.Method}");
+        }
+
+        output.Write(new RepeatReply { Output = last }.ToByteArray());
+    }
+
+    // Each reply takes the place of the one before.
+    private static ByteString RepeatEcho(RepeatRequest request, Output output)
+    {
+        ByteString last = ByteString.Empty;
+        for (uint i = 0; i < request.Times; i++)
+        {
+            last = request.Inputs[(int)(i % (uint)request.Inputs.Count)];
+            last.Span.CopyTo(output.GetSpan(last.Length));
+        }
+
+        return request.Stage is Stage.Encode ? last : ByteString.Empty;
     }
 
     private ByteString Repeat<TRequest, TReply>(

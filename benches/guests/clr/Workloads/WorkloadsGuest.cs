@@ -11,6 +11,7 @@ public static class WorkloadsGuest
     private const string Next = "bench.v1.Host/Next";
 
     private static readonly Stages s_stages = new Stages()
+        .AddEcho("bench.v1.Bench/Echo")
         .Add("bench.v1.Bench/Sum", SumRequest.Parser, Sum)
         .Add("bench.v1.Bench/Transform", Document.Parser, Transform);
 
@@ -90,5 +91,9 @@ public static class WorkloadsGuest
 
     /// <summary>Does a stage of a method so many times.</summary>
     [Export("bench.v1.Stages/Repeat")]
-    public static byte[] Repeat(byte[] input) => s_stages.Repeat(input);
+    public static void Repeat(ReadOnlySpan<byte> input, Output output) => s_stages.Repeat(input, output);
+
+    /// <summary>Tells what the numbers depend on.</summary>
+    [Export("bench.v1.About/Facts")]
+    public static byte[] About(byte[] input) => Facts.Tell();
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::escaped;
 use super::units;
-use crate::report::view::{Point, Row, View};
-use crate::result::schema::{Contender, OpenLoop};
+use crate::report::view::{Point, Row, View, about};
+use crate::result::schema::OpenLoop;
 use crate::stats::Estimate;
 
 const COLUMNS: [&str; 12] = [
@@ -161,14 +161,6 @@ pub(super) fn environment(view: &View<'_>) -> String {
 
 fn pair(key: &str, value: &str) -> String {
     format!("<dt>{}</dt><dd>{}</dd>\n", escaped(key), escaped(value))
-}
-
-fn about(contender: &Contender) -> String {
-    let mut about = vec![contender.what.clone()];
-    about.extend(contender.facts.iter().map(|(key, value)| format!("{key} {value}")));
-    about.extend(contender.skipped.iter().map(|reason| format!("skipped: {reason}")));
-    about.retain(|it| !it.is_empty());
-    about.join("; ")
 }
 
 const METHOD: &str = "<p>Each contender of each workload lives in a process of its own. Its replies are compared with a \

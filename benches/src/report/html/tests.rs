@@ -67,6 +67,12 @@ fn a_standard_run_makes_a_page_of_less_than_300_kb() {
 }
 
 #[test]
+fn what_is_not_told_has_its_reason() {
+    let page = render(&sample::standard());
+    assert!(page.contains("middleware, 1 KiB, 1 caller: cpython, child-python: not told, nobody knows"));
+}
+
+#[test]
 fn every_contender_is_named_in_every_plot_it_belongs_to() {
     for result in [sample::standard(), sample::open_loop(), sample::strange()] {
         let (page, view) = (render(&result), View::new(&result));
@@ -78,7 +84,8 @@ fn every_contender_is_named_in_every_plot_it_belongs_to() {
                 assert!(plot.is_some() || !has, "{id}");
                 let Some(plot) = plot else { continue };
                 let point = view.of_workload(workload).expect("it was measured");
-                point.rows.iter().for_each(|row| names(plot, row.contender));
+                let drawn = point.rows.iter().filter(|row| section != "stage" || row.measured.stages.is_some());
+                drawn.for_each(|row| names(plot, row.contender));
             }
         }
         for (id, expected) in [("start", view.starts().len()), ("memory0", view.points[0].rows.len())] {
@@ -168,18 +175,21 @@ fn what_was_not_measured_and_what_to_mistrust_is_told() {
 #[test]
 fn the_same_contender_has_the_same_colour_everywhere() {
     let result = sample::standard();
-    let page = render(&result);
+    let (page, view) = (render(&result), View::new(&result));
     let page = parsed(&page);
     let row =
         |it: &Node<'_, '_>| it.tag_name().name() == "tr" && it.attribute("class").is_some_and(|it| it.starts_with('c'));
     let colours: Vec<_> = page.descendants().filter(row).filter_map(|it| it.attribute("class")).collect();
-    assert_eq!(["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"], colours.as_slice());
+    let colour = |name: &str| format!("c{}", view.number(name));
+    let rows = &view.headline().expect("echo was measured").rows;
+    assert_eq!(rows.iter().map(|row| colour(row.contender)).collect::<Vec<_>>(), colours);
     for plot in plots(&page) {
         // A name follows its mark.
         for (mark, text) in plot.children().zip(plot.children().skip(1)) {
-            let number = result.contenders.iter().position(|it| Some(it.name.as_str()) == text.text());
-            if let Some(number) = number {
-                assert_eq!(Some(class("f", number).as_str()), mark.attribute("class"), "{:?}", text.text());
+            let contender = result.contenders.iter().find(|it| Some(it.name.as_str()) == text.text());
+            if let Some(contender) = contender {
+                let expected = class("f", view.number(&contender.name));
+                assert_eq!(Some(expected.as_str()), mark.attribute("class"), "{}", contender.name);
             }
         }
     }

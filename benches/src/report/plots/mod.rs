@@ -12,9 +12,10 @@ use std::f64::consts::LOG10_2;
 use bars::{Bar, Bars};
 use lines::{Line, Lines};
 
+use super::colours::COLOURS;
 use super::svg::fitted;
 use super::units;
-use super::view::{Point, Row, View};
+use super::view::{Point, Row, STAGES, View};
 use crate::measure::histogram;
 use crate::result::schema::Latency;
 
@@ -22,8 +23,6 @@ use crate::result::schema::Latency;
 const WIDTH: f64 = 400.0;
 /// Between two names.
 const GAP: f64 = 14.0;
-/// Colours that the page defines.
-const COLOURS: usize = 10;
 
 /// A picture with what is said of it.
 pub(crate) struct Plot {
@@ -220,7 +219,7 @@ fn across<'a>(
             }
         }
     }
-    lines.sort_by_key(|line| line.number);
+    view.sort_by_row(&mut lines, |line| line.name);
     let says = lines.iter().map(|line| {
         let values: Vec<_> = line.points.iter().map(|it| units::count(it.1)).collect();
         format!("{}: {}", line.name, values.join(", "))
@@ -253,7 +252,7 @@ pub(crate) fn stages(view: &View<'_>, point: &Point<'_>, id: &str) -> Option<Plo
         let text = units::nanos(it.encode + it.cross + it.guest + it.decode);
         Some(Bar { name: row.contender, number: view.number(row.contender), parts, text })
     });
-    let parts = &["encode", "cross", "guest", "decode"];
+    let parts = &STAGES;
     let percent = |share: f64| format!("{share:.0} %");
     let bars = Bars { bars: bars.collect(), parts, stacked: true, inside: Some(percent), ticks: percent };
     let title = point.title();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use mlua_sys::lua51::{self as lua, lua_State};
 use polyhost_bridge::{Error, ErrorKind, Function, Result};
 
+use super::version;
+
 /// A call by hand: the request, and where the reply goes; says how many bytes that are.
 pub type Floor = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;
 
@@ -15,6 +17,16 @@ impl Drop for State {
         // SAFETY: our state, closed once.
         unsafe { lua::lua_close(self.0) };
     }
+}
+
+/// Whether the compiler is on, and what it makes use of, such as `on: x64, SSE3 SSE4.1 BMI2 fold cse`. Guests can't be
+/// asked, who are not given `jit`: a plain state is, which begins as theirs do.
+pub fn compiler() -> Option<String> {
+    version::ask(
+        c"local status = { jit.status() }
+        local on = table.remove(status, 1)
+        return (on and 'on: ' or 'off: ') .. jit.arch .. ', ' .. table.concat(status, ' ')",
+    )
 }
 
 /// An echo in a plain LuaJIT state of its own with every library: `lua_rawgeti`, `lua_pushlstring`, `lua_pcall`, and
