@@ -19,7 +19,7 @@ use crate::result::schema::RunResult;
 /// by chance alone; so give --fail-over what would matter to you, not 0 %.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// The result to compare with
+    /// The result to compare with (`-`: from standard input)
     before: PathBuf,
     /// The new one
     now: PathBuf,

@@ -13,7 +13,7 @@ use crate::result;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Report {
-    /// A result, as `run --out` has written it
+    /// A result, as `run --out` has written it (`-`: from standard input)
     file: PathBuf,
     /// What to make; without it, what the name of --out says
     #[arg(long, value_enum)]

@@ -15,13 +15,15 @@ pub fn write(result: &RunResult, path: &Path) -> Result<(), String> {
     std::fs::write(path, text + "\n").map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
-/// Reads a result.
+/// Reads a result; `-` stands for standard input.
 ///
 /// # Errors
 /// Where the file can't be read, is none, or is of another version; with its name.
 pub fn read(path: &Path) -> Result<RunResult, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    parse(&text).map_err(|e| format!("{}: {e}", path.display()))
+    let is_input = path == Path::new("-");
+    let name = if is_input { "standard input".to_owned() } else { path.display().to_string() };
+    let text = if is_input { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    parse(&text.map_err(|e| format!("cannot read {name}: {e}"))?).map_err(|e| format!("{name}: {e}"))
 }
 
 /// What every version has.

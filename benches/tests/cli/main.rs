@@ -1,4 +1,5 @@
 //! The program as its users run it.
 
+mod files;
 mod program;
 mod runs;
