@@ -90,10 +90,9 @@ fn timed(run: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
 const LONG: f64 = 2e6;
 /// From here on, one time is long enough by itself.
 const SLOW: f64 = 1e8;
-/// Pairs of a short and a long call: as many, unless they took longer than this, and so few at least.
+/// Pairs of a short and a long call: as many, unless they took longer than this.
 const PAIRS: usize = 11;
 const BUDGET: f64 = 1e9;
-const FEWEST: usize = 3;
 const MOST: u64 = 1 << 30;
 
 /// What doing it once more takes: the slope from so many times to twice as many.
@@ -106,7 +105,7 @@ fn a_time_more(mut nanos_of: impl FnMut(u64) -> Result<f64, String>) -> Result<f
         times *= 2;
         nanos = quicker_of_two(times)?;
     }
-    let pairs = ((BUDGET / (3.0 * nanos)) as usize).clamp(FEWEST, PAIRS);
+    let pairs = ((BUDGET / (3.0 * nanos)) as usize).clamp(1, PAIRS);
     let mut slopes = Vec::with_capacity(pairs);
     for _ in 0..pairs {
         let (once, twice) = (nanos_of(times)?, nanos_of(2 * times)?);
@@ -169,6 +168,6 @@ mod tests {
             calls += 1;
             Ok(2e9 * times as f64)
         });
-        assert_eq!((Ok(2e9), 8), (slow, calls));
+        assert_eq!((Ok(2e9), 4), (slow, calls));
     }
 }

@@ -44,8 +44,10 @@ struct Member {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Replies that are checked before anything is timed, of each caller.
-const CHECKED: usize = 8;
+/// Replies that are checked before anything is timed, of each caller: fewer where one may take seconds.
+fn checked(payload: usize) -> usize {
+    if payload > 64 << 10 { 2 } else { 8 }
+}
 
 impl Crew {
     /// `requests` makes those of each caller.
@@ -64,8 +66,8 @@ impl Crew {
     }
 
     /// Checks replies of each caller; those of the first, for people.
-    pub(super) fn check(&self) -> Result<Vec<String>, String> {
-        let first = self.order(&Order::Check(CHECKED))?.into_iter().next();
+    pub(super) fn check(&self, payload: usize) -> Result<Vec<String>, String> {
+        let first = self.order(&Order::Check(checked(payload)))?.into_iter().next();
         Ok(if let Some(Done::Checked(replies)) = first { replies } else { Vec::new() })
     }
 

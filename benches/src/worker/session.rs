@@ -111,7 +111,7 @@ impl Session {
         contender.prepare(concurrency)?;
         let (contender, workload) = self.loaded()?;
         let crew = Crew::new(contender, workload, concurrency, || lanes.pop().expect("one for each"))?;
-        let mut replies = crew.check().map_err(Unmeasured::Failed)?;
+        let mut replies = crew.check(bytes).map_err(Unmeasured::Failed)?;
         if workload.name() != Custom::NAME {
             replies.clear();
         }
