@@ -176,7 +176,7 @@ impl Targets {
         let random = &mut self.random;
         let rounds = Rounds::run(self.plan, &mut cancel::watched(&*echo, PAYLOAD, random), random)?;
         let detail =
-            format!("{} ns against {} ns", show(rounds.nanos(0, random).value), show(rounds.nanos(1, random).value));
+            format!("{} ns against {} ns", digits(rounds.nanos(0, random).value), digits(rounds.nanos(1, random).value));
         Ok((rounds.difference(0, 1, random), detail))
     }
 
@@ -186,7 +186,7 @@ impl Targets {
         let spin = cancel::spin(&self.registry, scheme)?;
         let times = if is_quick(self.plan) { 20 } else { 1000 };
         let late = (0..times).map(|_| cancel::overshoot(&*spin)).collect::<Result<Vec<_>>>()?;
-        let at = |share| show(crate::stats::quantile(&mut late.clone(), share));
+        let at = |share| digits(crate::stats::quantile(&mut late.clone(), share));
         let detail = format!("median {}, p90 {}, most {}; {times} calls", at(0.5), at(0.9), at(1.0));
         Ok((Estimate::quantile_of(&late, 0.99, &mut self.random), detail))
     }
