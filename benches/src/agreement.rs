@@ -67,7 +67,7 @@ fn check(contender: &str, workload: &Arc<dyn Workload>) {
 
 fn check_all(workload: &str) {
     let workload = workloads::named(workload).expect("there is one");
-    for contender in contenders::all().iter().filter(|it| contenders::takes(&it.name, workload.name())) {
+    for contender in contenders::all().iter().filter(|it| contenders::knows(&it.name, workload.name())) {
         check(&contender.name, &workload);
     }
 }
@@ -188,7 +188,7 @@ fn all_tell_what_their_numbers_depend_on() {
 fn a_process_that_dies_fails_the_call() {
     let all = ["grpc-rust", "grpc-python", "child-rust", "child-python", "kestrel", "nginx-kestrel", "hyper"];
     for contender in all {
-        let workload = ["sum", "http"].into_iter().find(|it| contenders::takes(contender, it)).expect("one of them");
+        let workload = ["sum", "http"].into_iter().find(|it| contenders::knows(contender, it)).expect("one of them");
         let workload = workloads::named(workload).expect("there is one");
         let Some(started) = ready(contender, &workload) else { continue };
         let mut caller = started.caller().unwrap_or_else(|e| panic!("{contender}: {e:?}"));

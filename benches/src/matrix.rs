@@ -59,13 +59,15 @@ const AROUND: Duration = Duration::from_millis(300);
 /// workload: the slowest, an application in .NET behind nginx, or gRPC in Python.
 const PROCESS: Duration = Duration::from_millis(800);
 
-/// One place of the matrix; every contender has a cell in it.
+/// One place of the matrix; every contender that takes part has a cell in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Point {
     /// Such as `echo`.
     pub(crate) workload: String,
     pub(crate) payload: usize,
     pub(crate) concurrency: usize,
+    /// Contenders that are processes of their own take part, besides those in one.
+    pub(crate) processes: bool,
 }
 
 /// What to run.
@@ -106,10 +108,10 @@ const PAYLOADS: [usize; 5] = [0, 64, 1 << 10, 64 << 10, 1 << 20];
 const PAYLOAD: usize = 1 << 10;
 
 impl Plan {
-    /// The plan for these workloads. `contenders` says how many have an implementation of one.
-    pub(crate) fn new(extent: Extent, all: &[String], choice: &Choice, contenders: impl Fn(&str) -> usize) -> Plan {
+    /// The plan for these workloads. `contenders` says how many have an implementation of one and take part.
+    pub(crate) fn new(extent: Extent, all: &[String], choice: &Choice, contenders: impl Fn(&Point) -> usize) -> Plan {
         let chosen = |name: &&String| choice.workloads.is_empty() || choice.workloads.contains(name);
-        let points = all.iter().filter(chosen).flat_map(|name| points(extent, name, choice)).collect();
+        let mut points: Vec<_> = all.iter().filter(chosen).flat_map(|name| points(extent, name, choice)).collect();
         let (name, pace) = match extent {
             Extent::Standard => ("standard", Pace::STANDARD),
             Extent::Full => ("full", Pace::FULL),
@@ -117,6 +119,10 @@ impl Plan {
         };
         let own = choice.workloads.is_empty() && choice.payloads.is_empty() && choice.concurrency.is_empty();
         let name = if own { name } else { "custom" };
+        if name == "standard" {
+            // What another process costs is about the way there: at each size, and once.
+            points.iter_mut().for_each(|it| it.processes = it.workload == "echo" && it.concurrency == 1);
+        }
         let mut plan = Plan { name, pace, points, rate: choice.rate, left_out: Vec::new() };
         if name == "standard" {
             plan.fit(contenders);
@@ -126,10 +132,9 @@ impl Plan {
 
     /// Leaves out the points that matter least, until the plan has no more than [`MOST_CELLS`] cells besides those of
     /// `http`, which has its own two minutes.
-    fn fit(&mut self, contenders: impl Fn(&str) -> usize) {
+    fn fit(&mut self, contenders: impl Fn(&Point) -> usize) {
         let counts = |point: &&Point| point.workload != HTTP;
-        let cells =
-            |points: &[Point]| points.iter().filter(counts).map(|point| contenders(&point.workload)).sum::<usize>();
+        let cells = |points: &[Point]| points.iter().filter(counts).map(&contenders).sum::<usize>();
         while cells(&self.points) > MOST_CELLS {
             let others = (0..self.points.len()).filter(|i| counts(&&self.points[*i]));
             let least = others.max_by_key(|i| importance(&self.points[*i]));
@@ -145,12 +150,13 @@ impl Plan {
         names
     }
 
-    /// How long it takes at most, where nothing hangs. `contenders` says how many have a part in a workload; `all`, how
-    /// many there are.
-    pub(crate) fn longest(&self, contenders: impl Fn(&str) -> usize, all: usize) -> Duration {
+    /// How long it takes at most, where nothing hangs. `contenders` says how many take part in a point; `all`, how many
+    /// there are.
+    pub(crate) fn longest(&self, contenders: impl Fn(&Point) -> usize, all: usize) -> Duration {
         let times = |duration: Duration, count: usize| duration * u32::try_from(count).unwrap_or(u32::MAX);
-        let cells = self.points.iter().map(|point| contenders(&point.workload)).sum();
-        let processes = self.workloads().iter().map(|workload| contenders(workload)).sum::<usize>();
+        let cells = self.points.iter().map(&contenders).sum();
+        let of = |workload: &String| self.points.iter().filter(|it| it.workload == *workload).map(&contenders).max();
+        let processes = self.workloads().iter().filter_map(of).sum::<usize>();
         times(self.pace.cell(self.rate.is_some()), cells) + times(PROCESS, processes + self.pace.starts * all)
     }
 }
@@ -176,7 +182,7 @@ fn points(extent: Extent, workload: &str, choice: &Choice) -> Vec<Point> {
     let mut points = Vec::new();
     for &payload in &payloads {
         for &concurrency in callers.iter().filter(|callers| wanted(payload, **callers)) {
-            points.push(Point { workload: workload.to_owned(), payload, concurrency });
+            points.push(Point { workload: workload.to_owned(), payload, concurrency, processes: true });
         }
     }
     points
@@ -227,6 +233,7 @@ mod tests {
             assert!(cells(&plan, contenders) <= MOST_CELLS, "{contenders}");
             assert_eq!(17, plan.points.len() + plan.left_out.len());
             assert!(plan.left_out.iter().all(|it| it.workload != HTTP));
+            assert!(plan.points.iter().all(|it| !it.processes || (it.workload == "echo" && it.concurrency == 1)));
             let kept = plan.points.iter().any(|it| it.workload == "echo" && it.payload == PAYLOAD);
             assert!(kept, "{contenders}: {:?}", plan.points);
         }
@@ -237,8 +244,10 @@ mod tests {
         let known: Vec<_> = contenders::all().into_iter().map(|it| it.name).collect();
         let all: Vec<_> = workloads::all().iter().map(|it| it.name().to_owned()).collect();
         // With whatever may be missing on this machine.
-        let takers = |workload: &str| known.iter().filter(|name| contenders::takes(name, workload)).count();
+        let takers = |point: &Point| known.iter().filter(|name| contenders::takes(name, point)).count();
         let plan = Plan::new(Extent::Standard, &all, &Choice::default(), takers);
+        let cells = plan.points.iter().filter(|it| it.workload != HTTP).map(takers).sum();
+        assert_eq!((MOST_CELLS, 0), (cells, plan.left_out.len()), "all that is asked for has its place");
         let longest = plan.longest(takers, known.len());
         assert!(longest < Duration::from_secs(600), "{longest:?}");
         assert!(longest > Duration::from_secs(300), "{longest:?}: there is time for more");
@@ -256,6 +265,7 @@ mod tests {
         let seen: Vec<_> = plan.points.iter().map(|it| (it.workload.as_str(), it.payload, it.concurrency)).collect();
         assert_eq!([("sum", 7, 1), ("sum", 7, 8)], seen.as_slice());
         assert_eq!(("custom", Some(10.0), Pace::FULL), (plan.name, plan.rate, plan.pace));
+        assert!(plan.points.iter().all(|it| it.processes));
         let choice = Choice { payloads: vec![0, 9], concurrency: vec![2], ..Choice::default() };
         assert_eq!(14, Plan::new(Extent::Standard, &all(), &choice, |_| 1).points.len());
     }

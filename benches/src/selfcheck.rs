@@ -65,7 +65,7 @@ fn setup(names: &[&str], pace: Pace, rate: Option<f64>, seed: u64, interrupted: 
         start: (*name).to_owned(),
         case: None,
     };
-    let points = vec![Point { workload: "echo".to_owned(), payload: 64, concurrency: 1 }];
+    let points = vec![Point { workload: "echo".to_owned(), payload: 64, concurrency: 1, processes: true }];
     Setup {
         plan: Plan { name: "self-check", pace, points, rate, left_out: Vec::new() },
         entrants: names.iter().map(entrant).collect(),

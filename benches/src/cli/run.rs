@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum, value_parser};
 
 use super::{Failure, progress, show, signals};
 use crate::contenders;
-use crate::matrix::{Choice, Extent, Plan};
+use crate::matrix::{Choice, Extent, Plan, Point};
 use crate::project::{Whose, registry};
 use crate::report::terminal;
 use crate::run::{Entrant, Setup};
@@ -128,7 +128,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
 impl Run {
     fn setup(&self) -> Result<Setup, Failure> {
         let (entrants, names) = if self.module.is_empty() { self.ours()? } else { self.modules()? };
-        let supports = |workload: &str| contenders::supporting(entrants.iter().map(|it| &*it.start), workload);
+        let supports = |point: &Point| contenders::supporting(entrants.iter().map(|it| &*it.start), point);
         let extent = match (self.full, self.quick) {
             (true, _) => Extent::Full,
             (_, true) => Extent::Quick,
@@ -154,7 +154,7 @@ impl Run {
         let mut entrants: Vec<_> = contenders::chosen(&self.contender)?.into_iter().map(Entrant::of).collect();
         let mut names: Vec<_> = workloads::all().iter().map(|it| it.name().to_owned()).collect();
         names.retain(|name| self.workload.is_empty() || self.workload.contains(name));
-        let idle = |entrant: &Entrant| !names.iter().any(|name| entrant.takes(name));
+        let idle = |entrant: &Entrant| !names.iter().any(|name| entrant.knows(name));
         match entrants.iter().find(|entrant| idle(entrant)) {
             Some(entrant) if !self.contender.is_empty() => {
                 let names = names.join(", ");
@@ -164,7 +164,7 @@ impl Run {
             }
             _ => entrants.retain(|entrant| !idle(entrant)),
         }
-        names.retain(|name| entrants.iter().any(|entrant| entrant.takes(name)));
+        names.retain(|name| entrants.iter().any(|entrant| entrant.knows(name)));
         Ok((entrants, names))
     }
 

@@ -16,6 +16,7 @@ use polyhost::{CallContext, Function, Module, Output, Result};
 pub(crate) use injected::STALL;
 
 use crate::facts::Fact;
+use crate::matrix::Point;
 use crate::project::Whose;
 use crate::targets::report::Unmeasured;
 use crate::workloads::{self, Requests, Workload};
@@ -141,8 +142,14 @@ pub(crate) fn all() -> Vec<Known> {
 }
 
 /// Whether a contender has a part in a workload: servers in `http`, all others in all others.
-pub(crate) fn takes(name: &str, workload: &str) -> bool {
+pub(crate) fn knows(name: &str, workload: &str) -> bool {
     http::kind(name).is_some() == (workload == workloads::http::NAME)
+}
+
+/// Whether a contender takes part in a point.
+pub(crate) fn takes(name: &str, point: &Point) -> bool {
+    let is_process = || grpc::named(name).is_some() || child::named(name).is_some();
+    knows(name, &point.workload) && (point.processes || !is_process())
 }
 
 /// The contenders of these names, or schemes, in the order of reports; all where none is named.
@@ -166,13 +173,13 @@ pub(crate) fn chosen(names: &[String]) -> std::result::Result<Vec<Known>, String
     Ok(all.iter().filter(|known| names.iter().any(|name| is(known, name))).cloned().collect())
 }
 
-/// How many of these contenders have what they need for a workload.
-pub(crate) fn supporting<'a>(names: impl Iterator<Item = &'a str>, workload: &str) -> usize {
-    let Ok(workload) = workloads::named(workload) else { return names.count() };
+/// How many of these contenders take part in a point and have what they need for it.
+pub(crate) fn supporting<'a>(names: impl Iterator<Item = &'a str>, point: &Point) -> usize {
+    let Ok(workload) = workloads::named(&point.workload) else { return names.count() };
     let all = all();
     let supports = |name: &&str| {
         let scheme = all.iter().find(|known| known.name == **name).and_then(|known| known.scheme);
-        takes(name, workload.name()) && scheme.is_none_or(|scheme| workload.guest(scheme).is_ok())
+        takes(name, point) && scheme.is_none_or(|scheme| workload.guest(scheme).is_ok())
     };
     names.filter(supports).count()
 }
@@ -221,10 +228,14 @@ mod tests {
 
     #[test]
     fn servers_have_a_part_in_http_alone() {
-        let of = |workload: &str| all().iter().filter(|it| takes(&it.name, workload)).count();
-        assert_eq!((9, 9, 5), (of("echo"), of("callback"), of("http")));
+        let point =
+            |workload: &str, processes| Point { workload: workload.into(), payload: 0, concurrency: 1, processes };
+        let of =
+            |workload: &str, processes| all().iter().filter(|it| takes(&it.name, &point(workload, processes))).count();
+        assert_eq!((9, 9, 5), (of("echo", true), of("callback", true), of("http", true)));
+        assert_eq!((5, 5, 5), (of("echo", false), of("callback", false), of("http", false)));
         let names = ["native", "kestrel", "hyper"];
-        assert_eq!([1, 2], ["echo", "http"].map(|workload| supporting(names.into_iter(), workload)));
+        assert_eq!([1, 2], ["echo", "http"].map(|workload| supporting(names.into_iter(), &point(workload, true))));
     }
 
     #[test]

@@ -46,11 +46,13 @@ type Outcomes = Vec<(usize, Outcome)>;
 pub(super) const SOON: Duration = Duration::from_secs(5);
 
 impl Lineup {
-    /// Starts a worker for each entrant that has a part in the workload.
+    /// Starts a worker for each entrant that takes part in a point of the workload.
     pub(super) fn launch(run: &mut Run<'_>, workload: &str) -> Result<Lineup, Interrupted> {
         let mut places = Vec::new();
+        let points: Vec<Point> = run.setup.plan.points.iter().filter(|it| it.workload == workload).cloned().collect();
         for entrant in 0..run.setup.entrants.len() {
-            if run.contenders[entrant].skipped.is_some() || !run.setup.entrants[entrant].takes(workload) {
+            let takes_part = points.iter().any(|point| run.setup.entrants[entrant].takes(point));
+            if run.contenders[entrant].skipped.is_some() || !takes_part {
                 continue;
             }
             run.progress.now(&format!("{workload}: starting {}", run.setup.entrants[entrant].name));
@@ -78,10 +80,13 @@ impl Lineup {
     /// # Errors
     /// Where the user has ended it: with what there is so far.
     pub(super) fn measure(&mut self, run: &mut Run<'_>, point: &Point) -> Result<Outcomes, (Outcomes, Interrupted)> {
-        let mut tallies: Vec<Tally> = self.places.iter().map(|_| Tally::default()).collect();
-        let ended = self.rounds(run, point, &mut tallies);
+        let entrants = &run.setup.entrants;
+        let mut places: Vec<_> = self.places.iter_mut().filter(|it| entrants[it.entrant].takes(point)).collect();
+        let mut tallies: Vec<Tally> = places.iter().map(|_| Tally::default()).collect();
+        self.first = None;
+        let ended = rounds(&mut places, &mut self.first, run, point, &mut tallies);
         let mut outcomes = Vec::new();
-        for (place, tally) in self.places.iter().zip(tallies) {
+        for (place, tally) in places.iter().zip(tallies) {
             run.injected[place.entrant].extend(tally.closed.iter().filter_map(|it| it.injected));
             let memory = place.started.zip(place.loaded);
             let outcome = match &place.state {
@@ -95,35 +100,40 @@ impl Lineup {
             Err(interrupted) => Err((outcomes, interrupted)),
         }
     }
+}
 
-    fn rounds(&mut self, run: &mut Run<'_>, point: &Point, tallies: &mut [Tally]) -> Result<(), Interrupted> {
-        let (pace, rate) = (run.setup.plan.pace, run.setup.plan.rate);
-        self.first = None;
-        for (place, tally) in self.places.iter_mut().zip(&mut *tallies) {
-            run.progress.now(&format!("{}, warming up {}", title(point), run.setup.entrants[place.entrant].name));
-            tally.steady = place.get_ready(point, pace, &mut self.first)?;
-            run.progress.step();
-        }
-        let mut order: Vec<usize> = (0..self.places.len()).collect();
-        for round in 1..=pace.rounds {
-            run.progress.now(&format!("{}, round {round} of {}", title(point), pace.rounds));
-            run.random.shuffle(&mut order);
-            for &i in &order {
-                self.places[i].round(pace.slice, rate, &mut tallies[i])?;
-            }
-            if run.is_interrupted() {
-                return Err(Interrupted);
-            }
-        }
-        for (place, tally) in self.places.iter_mut().zip(tallies) {
-            tally.after = place.usage()?;
-            // With one caller: others would take their time from each other.
-            if point.concurrency == 1 && point.workload != Custom::NAME {
-                tally.stages = place.stages(point.payload)?;
-            }
-        }
-        Ok(())
+fn rounds(
+    places: &mut [&mut Place],
+    first: &mut Option<First>,
+    run: &mut Run<'_>,
+    point: &Point,
+    tallies: &mut [Tally],
+) -> Result<(), Interrupted> {
+    let (pace, rate) = (run.setup.plan.pace, run.setup.plan.rate);
+    for (place, tally) in places.iter_mut().zip(&mut *tallies) {
+        run.progress.now(&format!("{}, warming up {}", title(point), run.setup.entrants[place.entrant].name));
+        tally.steady = place.get_ready(point, pace, first)?;
+        run.progress.step();
     }
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    for round in 1..=pace.rounds {
+        run.progress.now(&format!("{}, round {round} of {}", title(point), pace.rounds));
+        run.random.shuffle(&mut order);
+        for &i in &order {
+            places[i].round(pace.slice, rate, &mut tallies[i])?;
+        }
+        if run.is_interrupted() {
+            return Err(Interrupted);
+        }
+    }
+    for (place, tally) in places.iter_mut().zip(tallies) {
+        tally.after = place.usage()?;
+        // With one caller: others would take their time from each other.
+        if point.concurrency == 1 && point.workload != Custom::NAME {
+            tally.stages = place.stages(point.payload)?;
+        }
+    }
+    Ok(())
 }
 
 fn title(point: &Point) -> String {

@@ -52,8 +52,13 @@ impl Entrant {
     }
 
     /// Whether it has a part in a workload.
-    pub(crate) fn takes(&self, workload: &str) -> bool {
-        self.case.is_some() || contenders::takes(&self.start, workload)
+    pub(crate) fn knows(&self, workload: &str) -> bool {
+        self.case.is_some() || contenders::knows(&self.start, workload)
+    }
+
+    /// Whether it takes part in a point.
+    fn takes(&self, point: &Point) -> bool {
+        self.case.is_some() || contenders::takes(&self.start, point)
     }
 
     fn task(&self, workload: &str) -> Task {
@@ -77,19 +82,19 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// How many have a part in a workload.
-    fn takers(&self, workload: &str) -> usize {
-        self.entrants.iter().filter(|it| it.takes(workload)).count()
+    /// How many take part in a point.
+    fn takers(&self, point: &Point) -> usize {
+        self.entrants.iter().filter(|it| it.takes(point)).count()
     }
 
     /// Each contender in each point that it has a part in.
     pub(crate) fn cells(&self) -> usize {
-        self.plan.points.iter().map(|point| self.takers(&point.workload)).sum()
+        self.plan.points.iter().map(|point| self.takers(point)).sum()
     }
 
     /// How long the run takes at most, where nothing hangs.
     pub(crate) fn longest(&self) -> Duration {
-        self.plan.longest(|workload| self.takers(workload), self.entrants.len())
+        self.plan.longest(|point| self.takers(point), self.entrants.len())
     }
 }
 
@@ -249,6 +254,15 @@ impl<'a> Run<'a> {
             let names = plan.left_out.iter().map(|it| place(&it.workload, it.payload, it.concurrency));
             let names = names.collect::<Vec<_>>().join(", ");
             remarks.push(format!("left out, to stay within the time of the standard plan: {names}; see --full"));
+        }
+        if plan
+            .points
+            .iter()
+            .any(|point| self.setup.entrants.iter().any(|it| it.knows(&point.workload) && !it.takes(point)))
+        {
+            let remark = "contenders that are processes of their own take part in echo with one caller alone, to stay \
+                          within the time of the standard plan; see --full, or choose a workload";
+            remarks.push(remark.to_owned());
         }
         if plan.workloads().iter().any(|it| it == Custom::NAME) {
             remarks.push(

@@ -28,6 +28,6 @@ fn start(entrant: &Entrant, launcher: &Launcher) -> Result<(), Gone> {
     let mut worker = launcher.launch()?;
     worker.ask(&Ask::Start { contender: entrant.start.clone(), seed: 1 }, SOON)?;
     let all = workloads::all();
-    let Some(workload) = all.iter().find(|it| entrant.takes(it.name())) else { return Ok(()) };
+    let Some(workload) = all.iter().find(|it| entrant.knows(it.name())) else { return Ok(()) };
     worker.ask(&Ask::Load { task: entrant.task(workload.name()) }, SOON).map(|_| ())
 }

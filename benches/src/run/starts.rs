@@ -60,7 +60,7 @@ impl Run<'_> {
 
     fn cold_start(&mut self, entrant: usize) -> Result<Sample, Gone> {
         let entrant = &self.setup.entrants[entrant];
-        let workload = self.setup.plan.points.iter().map(|point| &*point.workload).find(|it| entrant.takes(it));
+        let workload = self.setup.plan.points.iter().map(|point| &*point.workload).find(|it| entrant.knows(it));
         let workload = workload.unwrap_or("echo").to_owned();
         let mut worker = self.launcher.launch()?;
         let start = Ask::Start { contender: entrant.start.clone(), seed: self.random.u64(..) };

@@ -175,8 +175,11 @@ impl Targets {
         let echo = contenders::echo(&self.registry, scheme)?;
         let random = &mut self.random;
         let rounds = Rounds::run(self.plan, &mut cancel::watched(&*echo, PAYLOAD, random), random)?;
-        let detail =
-            format!("{} ns against {} ns", digits(rounds.nanos(0, random).value), digits(rounds.nanos(1, random).value));
+        let detail = format!(
+            "{} ns against {} ns",
+            digits(rounds.nanos(0, random).value),
+            digits(rounds.nanos(1, random).value)
+        );
         Ok((rounds.difference(0, 1, random), detail))
     }
 
