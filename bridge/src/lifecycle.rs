@@ -292,17 +292,11 @@ impl Lifecycle {
 
     #[cold]
     fn too_deep(&self, depth: usize) -> Error {
-        let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = |id: u64| names.get(&id).map_or("?", |name| name);
-        let inside = HERE.with(|here| here.slots.get());
-        let ids = inside.iter().flat_map(|slots| &slots.inside[..depth]).map(|slot| slot.load(Ordering::Relaxed));
-        let chain: Vec<&str> = ids.chain([self.id]).map(name).collect();
+        let limit = if self.depth < MAX_DEPTH { ", or raise the limit on depth" } else { "" };
         let message = format!(
-            "calls are nested {depth} deep on this thread, as deep as {} may be called: {}; have one of them return \
-             before it is called again{}",
-            name(self.id),
-            in_short(&chain),
-            if self.depth < MAX_DEPTH { ", or raise the limit on depth" } else { "" }
+            "calls are nested {depth} deep on this thread, as deep as may be: {}; have one of them return before it is \
+             called again{limit}",
+            chain(depth, Some(self.id))
         );
         Error::new(ErrorKind::Exhausted, message)
     }
@@ -315,6 +309,15 @@ impl Lifecycle {
         );
         Error::new(ErrorKind::Exhausted, message)
     }
+}
+
+/// The names of the modules that this thread is `depth` deep inside of, and that of another beneath.
+fn chain(depth: usize, beneath: Option<u64>) -> String {
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let inside = HERE.with(|here| here.slots.get());
+    let ids = inside.iter().flat_map(|slots| &slots.inside[..depth]).map(|slot| slot.load(Ordering::Relaxed));
+    let chain: Vec<&str> = ids.chain(beneath).map(|id| names.get(&id).map_or("?", |name| name)).collect();
+    in_short(&chain)
 }
 
 /// A chain of calls, outermost first; of a long one both ends.
@@ -402,8 +405,11 @@ impl Drop for Suspended {
 
 #[cold]
 fn nested_too_deep() -> Error {
-    let message =
-        format!("deployments are called {MAX_DEPTH} deep within each other on this thread, as deep as may be");
+    let chain = chain(HERE.with(|here| here.depth.get()), None);
+    let message = format!(
+        "deployments are called {MAX_DEPTH} deep within each other on this thread, as deep as may be: {chain}; have one \
+         of them return before it is called again"
+    );
     Error::new(ErrorKind::Exhausted, message)
 }
 
