@@ -1,7 +1,7 @@
 //! What the suite is run on.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use polyhost_bridge::{CallContext, Error, Export, Function, ModuleSource, Output, Result, Runtime};
 
@@ -11,6 +11,9 @@ use crate::expectations::Expectations;
 pub struct Subject {
     pub(crate) name: String,
     start: Start,
+    /// What is done before the first process of its own.
+    prepare: Option<Box<dyn Fn() + Send + Sync>>,
+    prepared: Once,
     /// How it is started with its memory limited.
     limited: Option<Start>,
     pub(crate) conformance: ModuleSource,
@@ -47,6 +50,8 @@ impl Subject {
         Subject {
             name: name.into(),
             start: Box::new(start),
+            prepare: None,
+            prepared: Once::new(),
             limited: None,
             conformance,
             options: Vec::new(),
@@ -63,6 +68,19 @@ impl Subject {
     pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.push((key.into(), value.into()));
         self
+    }
+
+    /// Adds what has to be done once before cases are run in processes of their own, such as building the guest.
+    pub fn prepare(mut self, run: impl Fn() + Send + Sync + 'static) -> Self {
+        self.prepare = Some(Box::new(run));
+        self
+    }
+
+    /// Does what [`Subject::prepare`] was given.
+    pub(crate) fn prepare_children(&self) {
+        if let Some(prepare) = &self.prepare {
+            self.prepared.call_once(prepare);
+        }
     }
 
     /// Adds how it is started so that all guests together may take no more than 256 MiB; for those that claim

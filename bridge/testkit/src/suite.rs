@@ -103,6 +103,7 @@ impl Task {
         // A case in a process of its own must not find the runtime started by this one: it is the child that looks.
         let Some(body) = self.case.body.clone() else {
             return on_thread(&self.name.clone(), move || {
+                self.subject.prepare_children();
                 let exit = child::run(&self.name);
                 if exit.code == Some(child::SKIPPED.into()) {
                     std::panic::panic_any(Skip(exit.stdout));
@@ -110,7 +111,12 @@ impl Task {
                 exit.expect_success();
             });
         };
-        on_thread(&self.name.clone(), move || self.run_here(&body))
+        on_thread(&self.name.clone(), move || {
+            if self.case.child.is_some() {
+                self.subject.prepare_children();
+            }
+            self.run_here(&body);
+        })
     }
 
     fn run_here(&self, body: &Body) {

@@ -24,6 +24,7 @@ pub(super) fn closures() -> Subject {
 pub(super) fn library() -> Subject {
     let file = super::in_workspace("Cargo.toml");
     Subject::new("library", start_libraries, ModuleSource::Path(sample()))
+        .prepare(build_once)
         .broken("a file that is no library", ModuleSource::Path(file), &["not a shared library", "Cargo.toml"])
         .expectations(include_str!("../expectations/library.txt"))
 }
@@ -75,13 +76,17 @@ impl Host for Call<'_> {
 }
 
 fn start_libraries() -> Result<Arc<dyn Runtime>> {
-    static BUILT: Once = Once::new();
     // The parent has built it for its children.
     if !polyhost_testkit::is_child() {
-        BUILT.call_once(build);
+        build_once();
     }
     // SAFETY: only the sample is loaded, and a text that is none.
     Ok(unsafe { Native::with_libraries() })
+}
+
+fn build_once() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(build);
 }
 
 /// Builds the sample, which cargo does not do for the tests of another package. Cheap once it is there.
