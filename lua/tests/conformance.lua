@@ -192,7 +192,10 @@ function deeds.DEED_LOG()
     end
 end
 
-deeds.DEED_IGNORE_CANCEL = ways.HOW_CATCH
+function deeds.DEED_IGNORE_CANCEL()
+    polyhost.log.info("goes on")
+    ways.HOW_CATCH()
+end
 
 export("Misbehave", function(request, context)
     local deed = deeds[request.deed]

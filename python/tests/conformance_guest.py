@@ -191,6 +191,7 @@ def misbehave(request: MisbehaveRequest, context: CallContext) -> Nothing:
         while not context.cancelled:
             log("info", "x" * 100)
     elif deed == MisbehaveRequest.DEED_IGNORE_CANCEL:
+        log("info", "goes on")
         _ignore_cancel()
     elif deed == MisbehaveRequest.DEED_FORK:
         _fork()

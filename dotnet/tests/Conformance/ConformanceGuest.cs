@@ -158,6 +158,7 @@ internal sealed class ConformanceGuest
                 }
                 break;
             case MisbehaveRequest.Types.Deed.IgnoreCancel:
+                Log.Info("goes on");
                 while (true)
                 {
                     Thread.SpinWait(1000);

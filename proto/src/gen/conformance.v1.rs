@@ -442,7 +442,8 @@ pub mod misbehave_request {
         Allocate = 8,
         /// Writes lines of a hundred bytes to the log until its call is cancelled.
         Log = 9,
-        /// Goes on without end, and does what the language lets it do to ignore that its call is cancelled.
+        /// Writes a line to the log; then goes on without end, and does what the language lets it do to ignore that its call is
+        /// cancelled.
         IgnoreCancel = 10,
         /// Forks; the new process ends at once.
         Fork = 11,

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use polyhost_bridge::{
@@ -13,6 +13,7 @@ use polyhost_proto::conformance::v1::misbehave_request::Deed;
 use polyhost_proto::conformance::v1::{AddRequest, MisbehaveRequest};
 use prost::Message;
 
+use super::cancel::poll_once;
 use super::{ADD, MISBEHAVE, RAW_ECHO, expect_kind, function};
 use crate::case::{Case, Cx, block_on, case};
 
@@ -105,13 +106,21 @@ fn skip_if_impossible(cx: &Cx<'_>, error: &Error) {
 
 /// A call that does not end is answered in time, and what it holds is told. It ends with this process.
 fn ignore_cancel(cx: &Cx<'_>) {
-    let (module, other) = (cx.module(), cx.module());
+    let (sender, inside) = mpsc::channel();
+    let log = LogSink::new(move |_| {
+        // One line is waited for.
+        let _ = sender.send(());
+    });
+    let module = cx.load(&LoadOptions::new().log(log)).unwrap_or_else(|error| panic!("{error:?}"));
+    let other = cx.module();
     let request = MisbehaveRequest { deed: Deed::IgnoreCancel.into() }.encode_to_vec();
-    let context = CallContext::none().with_timeout(Duration::from_millis(20));
-    let call = cx.future(&function(&*module, MISBEHAVE.name()), &context, &request);
-    let error = block_on(call).expect_err("never ends by itself");
-    skip_if_impossible(cx, &error);
-    expect_kind(ErrorKind::DeadlineExceeded, &error);
+    let stop = CancelToken::new();
+    let context = CallContext::none().with_cancel(&stop);
+    let mut call = cx.future(&function(&*module, MISBEHAVE.name()), &context, &request);
+    assert!(block_on(poll_once(&mut call)).is_none(), "never ends by itself");
+    inside.recv_timeout(crate::PATIENCE).expect("the guest is inside");
+    stop.cancel();
+    expect_kind(ErrorKind::Cancelled, &block_on(call).expect_err("answers in time"));
     for sum in 1..=20 {
         assert_eq!(sum, cx.invoke(&*other, ADD, &AddRequest { n: 1 }).expect("is not held up").sum);
     }

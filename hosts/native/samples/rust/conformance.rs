@@ -201,9 +201,12 @@ fn misbehave(host: &dyn Host, request: &MisbehaveRequest) -> Result<Vec<u8>> {
                 host.log(LogLevel::Info, &"x".repeat(100));
             }
         }
-        Deed::IgnoreCancel => loop {
-            std::hint::spin_loop();
-        },
+        Deed::IgnoreCancel => {
+            host.log(LogLevel::Info, "goes on");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         Deed::Fork => fork(),
         // SAFETY: none; that is the deed.
         Deed::CloseFiles => (3..1 << 16).for_each(|descriptor| _ = unsafe { libc::close(descriptor) }),
