@@ -199,6 +199,7 @@ fn a_guest_in_csharp_is_built_called_and_tested() {
         Err(why) => return skip("clr", &why),
     };
     let made = Made::with("clr", &[], variables);
+    assert_eq!(Value::Null, made.told["note"]);
     let [build, call, test] = made.commands()[..] else { panic!("{:?}", made.commands()) };
     let built = made.shell(build);
     let said = String::from_utf8_lossy(&built.stdout).into_owned();
@@ -213,6 +214,18 @@ fn a_guest_in_csharp_is_built_called_and_tested() {
     let failed = made.shell(test);
     let said = String::from_utf8_lossy(&failed.stdout).into_owned();
     assert!(failed.code() == Some(1) && said.contains("FAILED: greets by name"), "{said}");
+}
+
+#[test]
+fn an_sdk_that_a_shell_does_not_find_is_named() {
+    let root = match sdk() {
+        Ok((root, _)) => root.root.display().to_string(),
+        Err(why) => return skip("clr", &why),
+    };
+    let nothing = tempfile::tempdir().expect("a folder").path().display().to_string();
+    let made = Made::with("clr", &[], vec![("PATH".to_owned(), nothing), ("DOTNET_ROOT".to_owned(), root.clone())]);
+    let note = made.told["note"].as_str().expect("there is something to know");
+    assert!(note.contains("not on PATH") && note.contains(&format!("export PATH={root}:")), "{note}");
 }
 
 #[test]

@@ -139,7 +139,11 @@ impl Project {
     fn look_for_sdk(&mut self) {
         let machine = Machine::current();
         let wanted = dotnet::Wanted { sdk: true, ..dotnet::Wanted::default() };
-        if dotnet::search(&machine, None, &wanted).found.is_some() {
+        if let Some(sdk) = dotnet::search(&machine, None, &wanted).found {
+            if machine.on_path("dotnet").is_empty() {
+                let root = crate::inspect::quoted(&sdk.root.display().to_string());
+                self.note = Some(format!("the .NET SDK is not on PATH; for this shell: export PATH={root}:\"$PATH\""));
+            }
             return;
         }
         self.commands_under = "\n## Without an SDK\n";
