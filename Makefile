@@ -4,7 +4,10 @@ TOOL = --package polyhost-toolchain --features setup --bin polyhost-setup
 SETUP = $(CARGO) run --quiet $(TOOL) --
 PYTHON = .venv/bin/python
 
-.PHONY: help demo test test-web setup report fmt lint docs bench targets clean
+# How long `make fuzz` takes for each test, in seconds.
+FUZZ ?= 30
+
+.PHONY: help demo test test-web fuzz setup report fmt lint docs bench targets clean
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -13,13 +16,17 @@ demo: setup ## Runs one service in C#, Python, Lua and C, and serves an ASP.NET 
 	$(CARGO) run --release --package polyhost --features "$$($(SETUP) features)" --example middleware
 
 test: setup ## Runs every test
-	@$(SETUP) ensure protoc
+	@$(SETUP) ensure protoc conformance
 	$(CARGO) test --no-fail-fast $$($(SETUP) scope)
 	$(SETUP) csharp-tests
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m pytest --quiet python; else echo "skipped: the Python tests: no .venv"; fi
 
 test-web: setup ## Has Chromium load the pages of the examples and click through them
 	$(CARGO) test $$($(SETUP) scope) --test browser -- --ignored
+
+fuzz: setup ## Feeds damaged bytes to everything that reads foreign ones, FUZZ=30 seconds each
+	POLYHOST_FUZZ_SECONDS=$(FUZZ) RUST_TEST_THREADS=8 \
+	    $(CARGO) test --no-fail-fast $$($(SETUP) scope) --lib --bins --test fuzz fuzz_
 
 setup: ## Gets the runtimes onto this machine, where they are missing
 	$(CARGO) build $(TOOL)

@@ -1,4 +1,5 @@
-//! The C# and Python messages of the examples, the bench and the templates are what their .proto files give.
+//! The C# and Python messages of the examples, the bench and the templates are what their .proto files give, and the
+//! golden vectors what their text says.
 //!
 //! `POLYHOST_BLESS=1 cargo test -p polyhost --test generated` writes them anew.
 
@@ -8,6 +9,7 @@ use std::process::Command;
 
 use polyhost_toolchain::Machine;
 use polyhost_toolchain::setup::{Project, protoc, python};
+use prost::Message;
 
 /// The messages of an example.
 struct Messages {
@@ -104,6 +106,29 @@ fn the_descriptors_in_c_match_their_proto_file() {
     compare(&text, &folder.join("c/descriptors.inc"));
 }
 
+#[test]
+fn golden_vectors_are_what_protoc_makes_of_their_text() {
+    let project = project();
+    let Some(mut compiler) = protoc::find(&project) else {
+        eprintln!("skipped: {} is not there; `make test` gets it", protoc::VERSION);
+        return;
+    };
+    let protos = project.root().join("proto");
+    // Debian's protoc comes without the well-known types.
+    let descriptors = protox::compile(["golden/v1/golden.proto"], [&protos]).expect("it compiles");
+    let out = out("golden");
+    fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec()).expect("the file can be written");
+    let text = fs::File::open(protos.join("golden/v1/vectors.txtpb")).expect("it is in git");
+    let output = compiler
+        .arg(format!("--descriptor_set_in={}", out.join("descriptors.binpb").display()))
+        .args(["--deterministic_output", "--encode=golden.v1.Vectors"])
+        .stdin(text)
+        .output()
+        .expect("the compiler starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    compare_bytes(&output.stdout, &protos.join("golden/v1/vectors.binpb"));
+}
+
 /// The checkout.
 fn project() -> Project {
     Project::around(Path::new(env!("CARGO_MANIFEST_DIR")), Machine::current()).expect("the crate lies in a checkout")
@@ -124,14 +149,17 @@ fn run(compiler: &mut Command, project: &Project, messages: &Messages) {
 }
 
 fn compare(new: &Path, checked_in: &Path) {
-    let read = |file: &Path| fs::read_to_string(file).unwrap_or_default();
-    let text = read(new);
-    assert!(!text.is_empty(), "the compiler has not written {}", new.display());
+    let bytes = fs::read(new).unwrap_or_default();
+    assert!(!bytes.is_empty(), "the compiler has not written {}", new.display());
+    compare_bytes(&bytes, checked_in);
+}
+
+fn compare_bytes(new: &[u8], checked_in: &Path) {
     if std::env::var_os("POLYHOST_BLESS").is_some() {
         fs::create_dir_all(checked_in.parent().expect("a folder")).expect("the folder can be made");
-        fs::write(checked_in, text).expect("the file can be written");
+        fs::write(checked_in, new).expect("the file can be written");
         return;
     }
-    let same = text == read(checked_in);
-    assert!(same, "{} is not what its .proto gives; run the test with POLYHOST_BLESS=1", checked_in.display());
+    let same = fs::read(checked_in).is_ok_and(|bytes| bytes == new);
+    assert!(same, "{} is not what its source gives; run the test with POLYHOST_BLESS=1", checked_in.display());
 }

@@ -28,3 +28,6 @@ pub mod bench {
 
 /// All `.proto` files of this crate, compiled: a serialized `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.binpb");
+
+/// Messages that protoc has encoded, for every host to read and write as it does: a serialized `golden.v1.Vectors`.
+pub const GOLDEN: &[u8] = include_bytes!("../golden/v1/vectors.binpb");

@@ -1,79 +1,82 @@
-//! Messages to send, and when two of them are the same.
+//! Messages to send.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
-use prost::Message;
+use prost::{Message, Oneof};
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
 };
 
+use crate::canonical;
+
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(polyhost_proto::DESCRIPTORS).expect("a test compares it with its source"));
+
+/// A message that protoc has encoded: a `golden.v1.Vector`, whose messages are left as the bytes they are.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Vector {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// It is no `AllTypes`.
+    #[prost(bool, tag = "2")]
+    pub(crate) refused: bool,
+    /// What comes back where it is not the input.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    otherwise: Option<Vec<u8>>,
+    #[prost(oneof = "Input", tags = "10, 11, 12, 13, 14, 15, 16")]
+    input: Option<Input>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+enum Input {
+    #[prost(bytes, tag = "10")]
+    Message(Vec<u8>),
+    #[prost(bytes, tag = "11")]
+    Newer(Vec<u8>),
+    #[prost(bytes, tag = "12")]
+    Explicit(Vec<u8>),
+    #[prost(bytes, tag = "13")]
+    Wide(Vec<u8>),
+    #[prost(bytes, tag = "14")]
+    Parts(Vec<u8>),
+    #[prost(bytes, tag = "15")]
+    Packed(Vec<u8>),
+    #[prost(bytes, tag = "16")]
+    Raw(Vec<u8>),
+}
+
+impl Vector {
+    pub(crate) fn input(&self) -> &[u8] {
+        use Input::{Explicit, Message, Newer, Packed, Parts, Raw, Wide};
+        match self.input.as_ref().expect("each vector has an input") {
+            Message(it) | Newer(it) | Explicit(it) | Wide(it) | Parts(it) | Packed(it) | Raw(it) => it,
+        }
+    }
+
+    /// What comes back.
+    pub(crate) fn expected(&self) -> &[u8] {
+        self.otherwise.as_deref().unwrap_or(self.input())
+    }
+}
+
+/// The messages that protoc has encoded.
+pub(crate) fn vectors() -> Vec<Vector> {
+    #[derive(Clone, PartialEq, Message)]
+    struct Vectors {
+        #[prost(message, repeated, tag = "1")]
+        vector: Vec<Vector>,
+    }
+    Vectors::decode(polyhost_proto::GOLDEN).expect("a test compares it with its source").vector
+}
 
 /// The descriptor of `AllTypes`.
 pub(crate) fn descriptor() -> MessageDescriptor {
     POOL.get_message_by_name("conformance.v1.AllTypes").expect("it is among them")
 }
 
-/// A message in a form that is the same for equal messages: all fields by number, maps sorted, floats by their bits
-/// (every NaN alike), unknown fields at the end.
+/// An `AllTypes` in the form of [`canonical::text`].
 pub(crate) fn canonical(bytes: &[u8]) -> Result<String, String> {
-    let message = DynamicMessage::decode(descriptor(), bytes).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    write_message(&message, &mut text);
-    Ok(text)
-}
-
-fn write_message(message: &DynamicMessage, text: &mut String) {
-    text.push('{');
-    for (field, value) in message.fields() {
-        let _ = write!(text, " {}: ", field.name());
-        write_value(value, text);
-    }
-    let mut unknown: Vec<_> = message.unknown_fields().collect();
-    unknown.sort_by_key(|field| field.number());
-    for field in unknown {
-        let mut bytes = Vec::new();
-        field.encode(&mut bytes);
-        let _ = write!(text, " #{}: {bytes:02x?}", field.number());
-    }
-    text.push_str(" }");
-}
-
-fn write_value(value: &Value, text: &mut String) {
-    let _ = match value {
-        Value::F32(it) if it.is_nan() => write!(text, "nan"),
-        Value::F64(it) if it.is_nan() => write!(text, "nan"),
-        Value::F32(it) => write!(text, "{it:e}/{:08x}", it.to_bits()),
-        Value::F64(it) => write!(text, "{it:e}/{:016x}", it.to_bits()),
-        Value::Message(it) => {
-            write_message(it, text);
-            Ok(())
-        }
-        Value::List(list) => {
-            text.push('[');
-            for it in list {
-                write_value(it, text);
-                text.push(' ');
-            }
-            text.push(']');
-            Ok(())
-        }
-        Value::Map(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| (*key).clone());
-            text.push('<');
-            for (key, value) in entries {
-                let _ = write!(text, "{key:?}=");
-                write_value(value, text);
-                text.push(' ');
-            }
-            text.push('>');
-            Ok(())
-        }
-        plain => write!(text, "{plain:?}"),
-    };
+    canonical::text(&descriptor(), bytes)
 }
 
 /// Messages with one field each, at every value worth sending, by a name for the report.

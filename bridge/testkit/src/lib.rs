@@ -34,17 +34,23 @@
 //! no time that a call took decides; waits for what may never come end after
 //! [`PATIENCE`].
 
+pub mod canonical;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
+
 mod case;
 mod cases;
 mod child;
 mod expectations;
 mod golden;
 mod meeting;
+mod random;
 mod subject;
 mod suite;
 
 pub use case::{Case, Cx, Mode, case};
 pub use child::{Exit, is_child};
 pub use meeting::{Meeting, PATIENCE};
+pub use random::Random;
 pub use subject::{Subject, service};
 pub use suite::{cases, main, main_with};

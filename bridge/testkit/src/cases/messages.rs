@@ -5,10 +5,22 @@ use prost::Message;
 
 use super::{ECHO, expect_kind, function};
 use crate::case::{Case, Cx, case};
-use crate::golden::{canonical, delimited, full, nested, single_fields, varint, varint_field};
+use crate::golden::{canonical, delimited, full, nested, single_fields, varint, varint_field, vectors};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
+        case("messages::what_protoc_writes_comes_back").run(|cx| {
+            check(cx, read(|name| name != NEGATIVE_ZERO));
+        }),
+        case("messages::a_map_of_protoc_to_a_negative_zero_comes_back").run(|cx| {
+            check(cx, read(|name| name == NEGATIVE_ZERO));
+        }),
+        case("messages::texts_of_protoc_that_are_none_are_refused").run(|cx| {
+            check_refused(cx, refused(|name| name.starts_with("no text")));
+        }),
+        case("messages::bytes_of_protoc_that_are_no_message_are_refused").run(|cx| {
+            check_refused(cx, refused(|name| !name.starts_with("no text")));
+        }),
         case("messages::every_field_comes_back_alone").run(|cx| check_same(cx, single_fields())),
         case("messages::every_field_comes_back_with_all_others").run(|cx| check_same(cx, [("all", full())])),
         case("messages::absent_and_default_are_told_apart").run(|cx| {
@@ -240,6 +252,22 @@ pub(super) fn cases() -> Vec<Case> {
             assert_eq!(canonical(&request.encode_to_vec()), canonical(&reply.encode_to_vec()));
         }),
     ]
+}
+
+const NEGATIVE_ZERO: &str = "a map to a negative zero";
+
+/// What protoc has written that is to be read, and what comes back of it.
+fn read(is_asked: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    let vectors = vectors().into_iter().filter(|it| !it.refused && is_asked(&it.name));
+    let vectors: Vec<_> = vectors.map(|it| (it.name.clone(), it.input().to_vec(), it.expected().to_vec())).collect();
+    assert!(!vectors.is_empty());
+    vectors
+}
+
+/// What protoc has written that is to be refused.
+fn refused(is_asked: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
+    let vectors = vectors().into_iter().filter(|it| it.refused && is_asked(&it.name));
+    vectors.map(|it| (it.name.clone(), it.input().to_vec())).collect()
 }
 
 /// A map's entry.

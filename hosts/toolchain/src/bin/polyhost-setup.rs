@@ -28,7 +28,7 @@ dotnet        runs the SDK's own program with the project's settings
 features      prints the features of the crate `polyhost` that can be built here
 scope         prints the arguments with which cargo takes everything that can be built here
 
---require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit,node (default:
+--require RUNTIMES  fail unless these are there: a list out of clr,cpython,luajit,node,conformance (default:
                     POLYHOST_REQUIRE)
 --root FOLDER       the checkout (default: the one around the working folder)
 
@@ -276,8 +276,10 @@ fn list(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
     names
         .map(|name| match name {
-            "clr" | "cpython" | "luajit" | "node" => Ok(name.to_owned()),
-            other => Err(format!("`{other}` is no runtime to require; there are clr, cpython, luajit and node")),
+            "clr" | "cpython" | "luajit" | "node" | "conformance" => Ok(name.to_owned()),
+            other => {
+                Err(format!("`{other}` is nothing to require; there are clr, cpython, luajit, node and conformance"))
+            }
         })
         .collect()
 }

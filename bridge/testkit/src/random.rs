@@ -4,18 +4,14 @@ use std::collections::HashMap;
 
 use prost::Message;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
+    Cardinality, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Syntax, Value,
 };
 
-pub fn pool() -> DescriptorPool {
-    DescriptorPool::decode(polyhost_proto::DESCRIPTORS).expect("a FileDescriptorSet")
-}
+/// The lowest of the numbers that no type has a field of.
+const UNKNOWN: u32 = 1 << 28;
 
-pub fn all_types() -> MessageDescriptor {
-    pool().get_message_by_name("conformance.v1.AllTypes").expect("it is there")
-}
-
-/// Xorshift: the same numbers for the same seed, everywhere.
+/// Makes messages: the same ones for the same seed, everywhere.
+#[derive(Debug, Clone)]
 pub struct Random {
     state: u64,
     /// Whether messages have fields that their types do not know.
@@ -23,8 +19,14 @@ pub struct Random {
 }
 
 impl Random {
+    /// Makes messages with what they do not know among their fields.
     pub fn new(seed: u64) -> Self {
-        Random { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, unknown: true }
+        // Neighbours begin alike; a few rounds of xorshift part them.
+        let mut random = Random { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, unknown: true };
+        for _ in 0..8 {
+            random.number();
+        }
+        random
     }
 
     /// Makes messages of known fields alone.
@@ -32,15 +34,22 @@ impl Random {
         Random { unknown: false, ..Random::new(seed) }
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         self.state
     }
 
+    /// A number below this one.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.number() % end
+    }
+
+    /// One of these.
+    pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len() as u64) as usize]
     }
 
     /// Often at an edge, else of any size.
@@ -60,40 +69,51 @@ impl Random {
             (-(1i64 << 53) - 1) as u64,
         ];
         match self.below(3) {
-            0 => EDGES[self.below(EDGES.len() as u64) as usize],
-            _ => self.next() >> self.below(64),
+            0 => *self.one_of(&EDGES),
+            _ => self.number() >> self.below(64),
         }
     }
 
     fn double(&mut self) -> f64 {
-        match self.below(8) {
+        match self.below(9) {
             0 => 0.0,
             1 => -0.0,
             2 => f64::INFINITY,
             3 => f64::MIN_POSITIVE / 2.0,
             4 => -1.0,
             5 => f64::MAX,
-            _ => Some(f64::from_bits(self.next())).filter(|it| !it.is_nan()).unwrap_or(0.5),
+            6 => f64::NAN,
+            _ => f64::from_bits(self.number()),
         }
     }
 
     fn float(&mut self) -> f32 {
-        Some(f32::from_bits(self.next() as u32)).filter(|it| !it.is_nan()).unwrap_or(-0.0)
+        match self.below(4) {
+            0 => self.double() as f32,
+            _ => f32::from_bits(self.number() as u32),
+        }
     }
 
     fn text(&mut self) -> String {
-        let letters = ["a", "é", "漢", "\0", "🦀", "\"", "\u{7f}"];
-        (0..self.below(6)).map(|_| letters[self.below(7) as usize]).collect()
+        const LETTERS: [&str; 8] = ["a", "é", "漢", "\0", "🦀", "\"", "\u{7f}", "\u{feff}"];
+        let length = self.length(6);
+        (0..length).map(|_| *self.one_of(&LETTERS)).collect()
     }
 
     fn bytes(&mut self) -> Vec<u8> {
-        (0..self.below(200)).map(|_| self.next() as u8).collect()
+        (0..self.length(20)).map(|_| self.number() as u8).collect()
+    }
+
+    /// Mostly short; now and then such that its own length takes more than a byte.
+    fn length(&mut self, end: u64) -> u64 {
+        if self.below(20) == 0 { self.below(300) } else { self.below(end) }
     }
 
     fn enumeration(&mut self, descriptor: &EnumDescriptor) -> i32 {
-        let known = descriptor.values().nth(self.below(descriptor.values().len() as u64) as usize);
-        // A number without a name now and then.
-        if self.below(5) == 0 { self.next() as i32 } else { known.expect("among them").number() }
+        let known: Vec<i32> = descriptor.values().map(|value| value.number()).collect();
+        // A number without a name now and then, where that is a value: the enums of proto2 are closed.
+        let is_open = descriptor.parent_file().syntax() != Syntax::Proto2;
+        if is_open && self.below(5) == 0 { self.number() as i32 } else { *self.one_of(&known) }
     }
 
     fn value(&mut self, kind: &Kind, depth: u32) -> Value {
@@ -134,19 +154,20 @@ impl Random {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in descriptor.fields() {
             let nested = matches!(field.kind(), Kind::Message(_));
-            if self.below(3) == 0 || nested && (depth > 3 || self.below(4) > 0) {
+            let left_out = self.below(3) == 0 || nested && (depth > 3 || self.below(4) > 0);
+            if left_out && field.cardinality() != Cardinality::Required {
                 continue;
             }
             let value = self.field(&field, depth);
             message.set_field(&field, value);
         }
         if self.unknown && self.below(4) == 0 {
-            // Fields 200 to 203: a varint, 64 bits, bytes, 32 bits.
+            // A varint, 64 bits, bytes, 32 bits.
             let mut unknown = Vec::new();
-            prost::encoding::uint64::encode(200, &self.next(), &mut unknown);
-            prost::encoding::fixed64::encode(201, &self.next(), &mut unknown);
-            prost::encoding::bytes::encode(202, &self.bytes(), &mut unknown);
-            prost::encoding::fixed32::encode(203, &(self.next() as u32), &mut unknown);
+            prost::encoding::uint64::encode(UNKNOWN, &self.number(), &mut unknown);
+            prost::encoding::fixed64::encode(UNKNOWN + 1, &self.number(), &mut unknown);
+            prost::encoding::bytes::encode(UNKNOWN + 2, &self.bytes(), &mut unknown);
+            prost::encoding::fixed32::encode(UNKNOWN + 3, &(self.number() as u32), &mut unknown);
             message.merge(unknown.as_slice()).expect("valid fields");
         }
         message
