@@ -222,3 +222,59 @@ fn check_runtime_config(path: &Path, frameworks: &Frameworks) -> Result<(), Stri
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use polyhost_testkit::fuzz::edited;
+
+    use super::*;
+
+    fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// The least that is taken for an assembly.
+    fn assembly() -> Vec<u8> {
+        let mut image = vec![0; 0x300];
+        let (pe, optional) = (0x40, 0x40 + 4 + COFF_SIZE);
+        put(&mut image, 0, b"MZ");
+        put(&mut image, PE_OFFSET, &(pe as u32).to_le_bytes());
+        put(&mut image, pe, b"PE\0\0");
+        put(&mut image, pe + 4, &X64.to_le_bytes());
+        put(&mut image, pe + 6, &1u16.to_le_bytes());
+        put(&mut image, pe + 20, &240u16.to_le_bytes());
+        put(&mut image, optional, &PE32_PLUS.to_le_bytes());
+        put(&mut image, optional + 108, &16u32.to_le_bytes());
+        put(&mut image, optional + 112 + 8 * CLI_HEADER, &0x2010u32.to_le_bytes());
+        for (at, value) in [(12, 0x2000u32), (16, 0x100), (20, 0x200)] {
+            put(&mut image, optional + 240 + at, &value.to_le_bytes());
+        }
+        image
+    }
+
+    /// An ELF file with a section of managed code, and the marker of a bundle.
+    fn program() -> Vec<u8> {
+        let mut image = vec![0; 0x200];
+        put(&mut image, 0, b"\x7fELF");
+        put(&mut image, 0x28, &0x40u64.to_le_bytes());
+        put(&mut image, 0x3a, &64u16.to_le_bytes());
+        put(&mut image, 0x3e, &1u16.to_le_bytes());
+        put(&mut image, 0x40 + 64 + 0x18, &0x100u64.to_le_bytes());
+        put(&mut image, 0x40 + 64 + 0x20, &0x20u64.to_le_bytes());
+        put(&mut image, 0x108, b"__managedcode\0");
+        put(&mut image, 0x160, &BUNDLE);
+        image
+    }
+
+    #[test]
+    fn fuzz_files_that_may_be_assemblies() {
+        assert_eq!(Ok(()), check(&assembly()));
+        assert!(is_compiled_ahead(&program()) && find_bundle(&program()).is_some());
+        edited([assembly(), program()], |image| {
+            if let Err(what) = check(image) {
+                assert!(what.starts_with("is "), "{what}");
+            }
+            is_compiled_ahead(image);
+        });
+    }
+}

@@ -257,6 +257,8 @@ mod grace_period {
 
 #[cfg(test)]
 mod tests {
+    use polyhost_testkit::fuzz::edited;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -274,6 +276,24 @@ mod tests {
         assert_eq!(Some(Duration::from_secs(2)), config.server.grace);
         assert_eq!(Some(AccessLog::Json), config.log.access);
         assert_eq!(Some(Duration::from_secs(3)), config.admin.slow_request);
+    }
+
+    #[test]
+    fn fuzz_files() {
+        let seeds = [
+            "[app]\npath = \"a/B.dll\"\nargs = [\"--x\"]\nenvironment = { A = \"1\" }\nstart_timeout = \"5s\"\n",
+            "[server]\nlisten = [\"127.0.0.1:8080\", \"unix:/a\"]\nthreads = 2\ngrace = \"1m 30s\"\nwarm_up = [\"/\"]\n",
+            "[limits]\nmax_request_body_size = 8\nkeep_alive_timeout = \"1m\"\nmin_response_data_rate = { \
+             bytes_per_second = 0, grace_period = \"2s\" }\n",
+            "[dispatch]\ninline = [\"/a/*\"]\n[log]\naccess = \"json\"\n[admin]\nlisten = \"[::1]:9090\"\n",
+        ];
+        edited(seeds, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            match toml::from_str::<Config>(text) {
+                Ok(config) => config.limits.apply(&mut Limits::default()),
+                Err(error) => assert!(place(text, &error).is_empty() || place(text, &error).starts_with(':')),
+            }
+        });
     }
 
     #[test]
