@@ -5,6 +5,7 @@ mod contenders;
 mod floors;
 mod grpc;
 pub(crate) mod measure;
+mod reload;
 pub(crate) mod report;
 pub(crate) mod start;
 
@@ -48,6 +49,9 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("grpc.luajit", "a 1 KiB echo by tonic on a unix socket against the call of LuaJIT in this process"),
     ("grpc.cpython", "a 1 KiB echo by tonic on a unix socket against the call of CPython in this process"),
     ("grpc.cpython.grpcio", "a 1 KiB echo by grpcio on a unix socket against the call of CPython in this process"),
+    ("reload.clr", "ms to load, switch to and first call a small module's next version, and to unload the one before"),
+    ("reload.cpython", "the same of CPython"),
+    ("reload.luajit", "the same of LuaJIT"),
     ("http.pool", "CPU of a keep-alive request against Kestrel, on .NET's thread pool"),
     ("http.inline", "CPU of a keep-alive request, Kestrel's against inline dispatch"),
     ("http.inline.user", "the same, in user code alone"),
@@ -130,6 +134,9 @@ impl Targets {
             "grpc.luajit" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "luajit")),
             "grpc.cpython" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "cpython")),
             "grpc.cpython.grpcio" => (Target::AtLeast(50.0), self.grpc("grpc-python", "cpython")),
+            "reload.clr" => (Target::AtMost(15.0), self.reload("clr")),
+            "reload.cpython" => (Target::AtMost(5.0), self.reload("py")),
+            "reload.luajit" => (Target::AtMost(1.0), self.reload("lua")),
             http => self.http.check(http, &mut self.random),
         };
         match outcome {
@@ -152,6 +159,16 @@ impl Targets {
         self.need(scheme)?;
         let millis = start::in_processes(scheme, times).map_err(Unmeasured::Failed)?;
         Ok((Estimate::median_of(&millis, &mut self.random), format!("{times} processes")))
+    }
+
+    fn reload(&mut self, scheme: &str) -> Outcome {
+        let times = if is_quick(self.plan) { 20 } else { 200 };
+        self.need(scheme)?;
+        let mut reloads = reload::measure(&self.registry, scheme, times)?;
+        let median = |samples: &mut [f64]| show(crate::stats::median(samples));
+        let (load, unload) = (median(&mut reloads.load), median(&mut reloads.unload));
+        let detail = format!("{times} versions; load and switch {load} ms, unload {unload} ms");
+        Ok((Estimate::median_of(&reloads.whole, &mut self.random), detail))
     }
 
     fn echo(&mut self, scheme: &str) -> Outcome {
