@@ -137,7 +137,7 @@ def spin(request: SpinRequest) -> Nothing:
         for _ in _generate():
             pass
     elif request.how == SpinRequest.HOW_WAIT:
-        raise StatusError(Code.UNIMPLEMENTED, "Python is told of a cancel by an exception; async exports wait for it")
+        raise StatusError(Code.UNIMPLEMENTED, "Python is told of a cancel by an exception")
     return _spin()
 
 

@@ -28,97 +28,114 @@ namespace Conformance.V1 {
             "Y2UudjEaGWdvb2dsZS9wcm90b2J1Zi9hbnkucHJvdG8aHmdvb2dsZS9wcm90",
             "b2J1Zi9kdXJhdGlvbi5wcm90bxocZ29vZ2xlL3Byb3RvYnVmL3N0cnVjdC5w",
             "cm90bxofZ29vZ2xlL3Byb3RvYnVmL3RpbWVzdGFtcC5wcm90bxoeZ29vZ2xl",
-            "L3Byb3RvYnVmL3dyYXBwZXJzLnByb3RvIgkKB05vdGhpbmci1w8KCEFsbFR5",
-            "cGVzEhAKCGZfZG91YmxlGAEgASgBEg8KB2ZfZmxvYXQYAiABKAISDwoHZl9p",
-            "bnQzMhgDIAEoBRIPCgdmX2ludDY0GAQgASgDEhAKCGZfdWludDMyGAUgASgN",
-            "EhAKCGZfdWludDY0GAYgASgEEhAKCGZfc2ludDMyGAcgASgREhAKCGZfc2lu",
-            "dDY0GAggASgSEhEKCWZfZml4ZWQzMhgJIAEoBxIRCglmX2ZpeGVkNjQYCiAB",
-            "KAYSEgoKZl9zZml4ZWQzMhgLIAEoDxISCgpmX3NmaXhlZDY0GAwgASgQEg4K",
-            "BmZfYm9vbBgNIAEoCBIQCghmX3N0cmluZxgOIAEoCRIPCgdmX2J5dGVzGA8g",
-            "ASgMEigKCGZfY29sb3VyGBAgASgOMhYuY29uZm9ybWFuY2UudjEuQ29sb3Vy",
-            "EisKCWZfbWVzc2FnZRgRIAEoCzIYLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVz",
-            "EhQKB29faW50MzIYFSABKAVIAYgBARIVCghvX3N0cmluZxgWIAEoCUgCiAEB",
-            "EhMKBm9fYm9vbBgXIAEoCEgDiAEBEi0KCG9fY29sb3VyGBggASgOMhYuY29u",
-            "Zm9ybWFuY2UudjEuQ29sb3VySASIAQESFQoIb191aW50NjQYGSABKARIBYgB",
-            "ARIPCgdyX2ludDMyGB8gAygFEg8KB3JfaW50NjQYICADKAMSEAoIcl9kb3Vi",
-            "bGUYISADKAESEAoIcl9zdHJpbmcYIiADKAkSDwoHcl9ieXRlcxgjIAMoDBIo",
-            "CghyX2NvbG91chgkIAMoDjIWLmNvbmZvcm1hbmNlLnYxLkNvbG91chIrCgly",
-            "X21lc3NhZ2UYJSADKAsyGC5jb25mb3JtYW5jZS52MS5BbGxUeXBlcxIWCgpy",
-            "X3VucGFja2VkGCYgAygFQgIQABIOCgZyX2Jvb2wYJyADKAgSEAoIcl91aW50",
-            "NjQYKCADKAQSRAoPbV9zdHJpbmdfc3RyaW5nGDMgAygLMisuY29uZm9ybWFu",
-            "Y2UudjEuQWxsVHlwZXMuTVN0cmluZ1N0cmluZ0VudHJ5EkAKDW1faW50MzJf",
-            "aW50NjQYNCADKAsyKS5jb25mb3JtYW5jZS52MS5BbGxUeXBlcy5NSW50MzJJ",
-            "bnQ2NEVudHJ5EkYKEG1fc3RyaW5nX21lc3NhZ2UYNSADKAsyLC5jb25mb3Jt",
-            "YW5jZS52MS5BbGxUeXBlcy5NU3RyaW5nTWVzc2FnZUVudHJ5Ej4KDG1fYm9v",
-            "bF9ieXRlcxg2IAMoCzIoLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVzLk1Cb29s",
-            "Qnl0ZXNFbnRyeRJECg9tX3VpbnQ2NF9jb2xvdXIYNyADKAsyKy5jb25mb3Jt",
-            "YW5jZS52MS5BbGxUeXBlcy5NVWludDY0Q29sb3VyRW50cnkSRAoPbV9zaW50",
-            "NjRfZG91YmxlGDggAygLMisuY29uZm9ybWFuY2UudjEuQWxsVHlwZXMuTVNp",
-            "bnQ2NERvdWJsZUVudHJ5EhEKB2NfaW50MzIYPSABKAVIABISCghjX3N0cmlu",
-            "Zxg+IAEoCUgAEi0KCWNfbWVzc2FnZRg/IAEoCzIYLmNvbmZvcm1hbmNlLnYx",
-            "LkFsbFR5cGVzSAASEAoGY19ib29sGEAgASgISAASLwoLd190aW1lc3RhbXAY",
-            "RyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCndfZHVyYXRp",
-            "b24YSCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIwoFd19hbnkY",
-            "SSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55EikKCHdfc3RydWN0GEogASgL",
-            "MhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIsCgd3X2ludDY0GEsgASgLMhsu",
-            "Z29vZ2xlLnByb3RvYnVmLkludDY0VmFsdWUSLgoId19zdHJpbmcYTCABKAsy",
-            "HC5nb29nbGUucHJvdG9idWYuU3RyaW5nVmFsdWUSKgoGd19saXN0GE0gASgL",
-            "MhouZ29vZ2xlLnByb3RvYnVmLkxpc3RWYWx1ZRo0ChJNU3RyaW5nU3RyaW5n",
-            "RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARoyChBNSW50",
-            "MzJJbnQ2NEVudHJ5EgsKA2tleRgBIAEoBRINCgV2YWx1ZRgCIAEoAzoCOAEa",
-            "TwoTTVN0cmluZ01lc3NhZ2VFbnRyeRILCgNrZXkYASABKAkSJwoFdmFsdWUY",
-            "AiABKAsyGC5jb25mb3JtYW5jZS52MS5BbGxUeXBlczoCOAEaMQoPTUJvb2xC",
-            "eXRlc0VudHJ5EgsKA2tleRgBIAEoCBINCgV2YWx1ZRgCIAEoDDoCOAEaTAoS",
-            "TVVpbnQ2NENvbG91ckVudHJ5EgsKA2tleRgBIAEoBBIlCgV2YWx1ZRgCIAEo",
-            "DjIWLmNvbmZvcm1hbmNlLnYxLkNvbG91cjoCOAEaNAoSTVNpbnQ2NERvdWJs",
-            "ZUVudHJ5EgsKA2tleRgBIAEoEhINCgV2YWx1ZRgCIAEoAToCOAFCCAoGY2hv",
-            "aWNlQgoKCF9vX2ludDMyQgsKCV9vX3N0cmluZ0IJCgdfb19ib29sQgsKCV9v",
-            "X2NvbG91ckILCglfb191aW50NjQiTAoLRmFpbFJlcXVlc3QSDwoHbWVzc2Fn",
-            "ZRgBIAEoCRIMCgRjb2RlGAIgASgFEg0KBWRlcHRoGAMgASgNEg8KB3dyYXBw",
-            "ZWQYBCABKAgiUgoSQ2FsbFNlcnZpY2VSZXF1ZXN0Eg8KB3NlcnZpY2UYASAB",
-            "KAkSDQoFaW5wdXQYAiABKAwSDQoFdGltZXMYAyABKA0SDQoFY2F0Y2gYBCAB",
-            "KAgiQQoQQ2FsbFNlcnZpY2VSZXBseRIOCgZvdXRwdXQYASABKAwSDAoEY29k",
-            "ZRgCIAEoBRIPCgdtZXNzYWdlGAMgASgJIr8BCgxDb250ZXh0UmVwbHkSPAoI",
-            "bWV0YWRhdGEYASADKAsyKi5jb25mb3JtYW5jZS52MS5Db250ZXh0UmVwbHku",
-            "TWV0YWRhdGFFbnRyeRIUCgxoYXNfZGVhZGxpbmUYAiABKAgSFwoPcmVtYWlu",
-            "aW5nX25hbm9zGAMgASgDEhEKCWNhbmNlbGxlZBgEIAEoCBovCg1NZXRhZGF0",
-            "YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLAoKTG9n",
-            "UmVxdWVzdBINCgVsZXZlbBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIhcKCkFk",
-            "ZFJlcXVlc3QSCQoBbhgBIAEoAyIXCghBZGRSZXBseRILCgNzdW0YASABKAMi",
-            "hwEKC1NwaW5SZXF1ZXN0EiwKA2hvdxgBIAEoDjIfLmNvbmZvcm1hbmNlLnYx",
-            "LlNwaW5SZXF1ZXN0LkhvdyJKCgNIb3cSEwoPSE9XX1VOU1BFQ0lGSUVEEAAS",
-            "DQoJSE9XX0NBVENIEAESEQoNSE9XX0NPUk9VVElORRACEgwKCEhPV19XQUlU",
-            "EAMiHwoOUmVjdXJzZVJlcXVlc3QSDQoFZGVwdGgYASABKA0iHQoMUmVjdXJz",
-            "ZVJlcGx5Eg0KBWRlcHRoGAEgASgNIhsKC0dyb3dSZXF1ZXN0EgwKBHNpemUY",
-            "ASABKAQiHAoJR3Jvd1JlcGx5Eg8KB3BheWxvYWQYASABKAwimQMKEE1pc2Jl",
-            "aGF2ZVJlcXVlc3QSMwoEZGVlZBgBIAEoDjIlLmNvbmZvcm1hbmNlLnYxLk1p",
-            "c2JlaGF2ZVJlcXVlc3QuRGVlZCLPAgoERGVlZBIUChBERUVEX1VOU1BFQ0lG",
-            "SUVEEAASDQoJREVFRF9FWElUEAESGAoUREVFRF9USFJPV19PTl9USFJFQUQQ",
-            "AhIUChBERUVEX0tFRVBfQlVGRkVSEAMSGAoUREVFRF9VU0VfS0VQVF9CVUZG",
-            "RVIQBBINCglERUVEX05VTEwQBRIOCgpERUVEX0FCT1JUEAYSGAoUREVFRF9V",
-            "Tk9CU0VSVkVEX1RBU0sQBxIRCg1ERUVEX0FMTE9DQVRFEAgSDAoIREVFRF9M",
-            "T0cQCRIWChJERUVEX0lHTk9SRV9DQU5DRUwQChINCglERUVEX0ZPUksQCxIU",
-            "ChBERUVEX0NMT1NFX0ZJTEVTEAwSFgoSREVFRF9DSEFOR0VfRk9MREVSEA0S",
-            "FAoQREVFRF9UQUtFX1NJR05BTBAOEhMKD0RFRURfU0VUX0xPQ0FMRRAPKmAK",
-            "BkNvbG91chIWChJDT0xPVVJfVU5TUEVDSUZJRUQQABIOCgpDT0xPVVJfUkVE",
-            "EAESEAoMQ09MT1VSX0dSRUVOEAISHAoPQ09MT1VSX05FR0FUSVZFEP//////",
-            "/////wEy5wUKC0NvbmZvcm1hbmNlEjoKBEVjaG8SGC5jb25mb3JtYW5jZS52",
-            "MS5BbGxUeXBlcxoYLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVzEjwKBEZhaWwS",
-            "Gy5jb25mb3JtYW5jZS52MS5GYWlsUmVxdWVzdBoXLmNvbmZvcm1hbmNlLnYx",
-            "Lk5vdGhpbmcSUwoLQ2FsbFNlcnZpY2USIi5jb25mb3JtYW5jZS52MS5DYWxs",
-            "U2VydmljZVJlcXVlc3QaIC5jb25mb3JtYW5jZS52MS5DYWxsU2VydmljZVJl",
-            "cGx5EkAKB0NvbnRleHQSFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nGhwuY29u",
-            "Zm9ybWFuY2UudjEuQ29udGV4dFJlcGx5EjoKA0xvZxIaLmNvbmZvcm1hbmNl",
-            "LnYxLkxvZ1JlcXVlc3QaFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nEjsKA0Fk",
-            "ZBIaLmNvbmZvcm1hbmNlLnYxLkFkZFJlcXVlc3QaGC5jb25mb3JtYW5jZS52",
-            "MS5BZGRSZXBseRI8CgRTcGluEhsuY29uZm9ybWFuY2UudjEuU3BpblJlcXVl",
-            "c3QaFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nEkcKB1JlY3Vyc2USHi5jb25m",
-            "b3JtYW5jZS52MS5SZWN1cnNlUmVxdWVzdBocLmNvbmZvcm1hbmNlLnYxLlJl",
-            "Y3Vyc2VSZXBseRI+CgRHcm93EhsuY29uZm9ybWFuY2UudjEuR3Jvd1JlcXVl",
-            "c3QaGS5jb25mb3JtYW5jZS52MS5Hcm93UmVwbHkSPwoJRWNob0FzeW5jEhgu",
-            "Y29uZm9ybWFuY2UudjEuQWxsVHlwZXMaGC5jb25mb3JtYW5jZS52MS5BbGxU",
-            "eXBlcxJGCglNaXNiZWhhdmUSIC5jb25mb3JtYW5jZS52MS5NaXNiZWhhdmVS",
-            "ZXF1ZXN0GhcuY29uZm9ybWFuY2UudjEuTm90aGluZ2IGcHJvdG8z"));
+            "L3Byb3RvYnVmL3dyYXBwZXJzLnByb3RvIgkKB05vdGhpbmci8RMKCEFsbFR5",
+            "cGVzEhkKCGZfZG91YmxlGAEgASgBUgdmRG91YmxlEhcKB2ZfZmxvYXQYAiAB",
+            "KAJSBmZGbG9hdBIXCgdmX2ludDMyGAMgASgFUgZmSW50MzISFwoHZl9pbnQ2",
+            "NBgEIAEoA1IGZkludDY0EhkKCGZfdWludDMyGAUgASgNUgdmVWludDMyEhkK",
+            "CGZfdWludDY0GAYgASgEUgdmVWludDY0EhkKCGZfc2ludDMyGAcgASgRUgdm",
+            "U2ludDMyEhkKCGZfc2ludDY0GAggASgSUgdmU2ludDY0EhsKCWZfZml4ZWQz",
+            "MhgJIAEoB1IIZkZpeGVkMzISGwoJZl9maXhlZDY0GAogASgGUghmRml4ZWQ2",
+            "NBIdCgpmX3NmaXhlZDMyGAsgASgPUglmU2ZpeGVkMzISHQoKZl9zZml4ZWQ2",
+            "NBgMIAEoEFIJZlNmaXhlZDY0EhUKBmZfYm9vbBgNIAEoCFIFZkJvb2wSGQoI",
+            "Zl9zdHJpbmcYDiABKAlSB2ZTdHJpbmcSFwoHZl9ieXRlcxgPIAEoDFIGZkJ5",
+            "dGVzEjEKCGZfY29sb3VyGBAgASgOMhYuY29uZm9ybWFuY2UudjEuQ29sb3Vy",
+            "UgdmQ29sb3VyEjUKCWZfbWVzc2FnZRgRIAEoCzIYLmNvbmZvcm1hbmNlLnYx",
+            "LkFsbFR5cGVzUghmTWVzc2FnZRIcCgdvX2ludDMyGBUgASgFSAFSBm9JbnQz",
+            "MogBARIeCghvX3N0cmluZxgWIAEoCUgCUgdvU3RyaW5niAEBEhoKBm9fYm9v",
+            "bBgXIAEoCEgDUgVvQm9vbIgBARI2CghvX2NvbG91chgYIAEoDjIWLmNvbmZv",
+            "cm1hbmNlLnYxLkNvbG91ckgEUgdvQ29sb3VyiAEBEh4KCG9fdWludDY0GBkg",
+            "ASgESAVSB29VaW50NjSIAQESFwoHcl9pbnQzMhgfIAMoBVIGckludDMyEhcK",
+            "B3JfaW50NjQYICADKANSBnJJbnQ2NBIZCghyX2RvdWJsZRghIAMoAVIHckRv",
+            "dWJsZRIZCghyX3N0cmluZxgiIAMoCVIHclN0cmluZxIXCgdyX2J5dGVzGCMg",
+            "AygMUgZyQnl0ZXMSMQoIcl9jb2xvdXIYJCADKA4yFi5jb25mb3JtYW5jZS52",
+            "MS5Db2xvdXJSB3JDb2xvdXISNQoJcl9tZXNzYWdlGCUgAygLMhguY29uZm9y",
+            "bWFuY2UudjEuQWxsVHlwZXNSCHJNZXNzYWdlEiEKCnJfdW5wYWNrZWQYJiAD",
+            "KAVCAhAAUglyVW5wYWNrZWQSFQoGcl9ib29sGCcgAygIUgVyQm9vbBIZCghy",
+            "X3VpbnQ2NBgoIAMoBFIHclVpbnQ2NBJTCg9tX3N0cmluZ19zdHJpbmcYMyAD",
+            "KAsyKy5jb25mb3JtYW5jZS52MS5BbGxUeXBlcy5NU3RyaW5nU3RyaW5nRW50",
+            "cnlSDW1TdHJpbmdTdHJpbmcSTQoNbV9pbnQzMl9pbnQ2NBg0IAMoCzIpLmNv",
+            "bmZvcm1hbmNlLnYxLkFsbFR5cGVzLk1JbnQzMkludDY0RW50cnlSC21JbnQz",
+            "MkludDY0ElYKEG1fc3RyaW5nX21lc3NhZ2UYNSADKAsyLC5jb25mb3JtYW5j",
+            "ZS52MS5BbGxUeXBlcy5NU3RyaW5nTWVzc2FnZUVudHJ5Ug5tU3RyaW5nTWVz",
+            "c2FnZRJKCgxtX2Jvb2xfYnl0ZXMYNiADKAsyKC5jb25mb3JtYW5jZS52MS5B",
+            "bGxUeXBlcy5NQm9vbEJ5dGVzRW50cnlSCm1Cb29sQnl0ZXMSUwoPbV91aW50",
+            "NjRfY29sb3VyGDcgAygLMisuY29uZm9ybWFuY2UudjEuQWxsVHlwZXMuTVVp",
+            "bnQ2NENvbG91ckVudHJ5Ug1tVWludDY0Q29sb3VyElMKD21fc2ludDY0X2Rv",
+            "dWJsZRg4IAMoCzIrLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVzLk1TaW50NjRE",
+            "b3VibGVFbnRyeVINbVNpbnQ2NERvdWJsZRIZCgdjX2ludDMyGD0gASgFSABS",
+            "BmNJbnQzMhIbCghjX3N0cmluZxg+IAEoCUgAUgdjU3RyaW5nEjcKCWNfbWVz",
+            "c2FnZRg/IAEoCzIYLmNvbmZvcm1hbmNlLnYxLkFsbFR5cGVzSABSCGNNZXNz",
+            "YWdlEhcKBmNfYm9vbBhAIAEoCEgAUgVjQm9vbBI7Cgt3X3RpbWVzdGFtcBhH",
+            "IAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSCndUaW1lc3RhbXAS",
+            "OAoKd19kdXJhdGlvbhhIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlv",
+            "blIJd0R1cmF0aW9uEikKBXdfYW55GEkgASgLMhQuZ29vZ2xlLnByb3RvYnVm",
+            "LkFueVIEd0FueRIyCgh3X3N0cnVjdBhKIAEoCzIXLmdvb2dsZS5wcm90b2J1",
+            "Zi5TdHJ1Y3RSB3dTdHJ1Y3QSNAoHd19pbnQ2NBhLIAEoCzIbLmdvb2dsZS5w",
+            "cm90b2J1Zi5JbnQ2NFZhbHVlUgZ3SW50NjQSNwoId19zdHJpbmcYTCABKAsy",
+            "HC5nb29nbGUucHJvdG9idWYuU3RyaW5nVmFsdWVSB3dTdHJpbmcSMQoGd19s",
+            "aXN0GE0gASgLMhouZ29vZ2xlLnByb3RvYnVmLkxpc3RWYWx1ZVIFd0xpc3Qa",
+            "QAoSTVN0cmluZ1N0cmluZ0VudHJ5EhAKA2tleRgBIAEoCVIDa2V5EhQKBXZh",
+            "bHVlGAIgASgJUgV2YWx1ZToCOAEaPgoQTUludDMySW50NjRFbnRyeRIQCgNr",
+            "ZXkYASABKAVSA2tleRIUCgV2YWx1ZRgCIAEoA1IFdmFsdWU6AjgBGlsKE01T",
+            "dHJpbmdNZXNzYWdlRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSLgoFdmFsdWUY",
+            "AiABKAsyGC5jb25mb3JtYW5jZS52MS5BbGxUeXBlc1IFdmFsdWU6AjgBGj0K",
+            "D01Cb29sQnl0ZXNFbnRyeRIQCgNrZXkYASABKAhSA2tleRIUCgV2YWx1ZRgC",
+            "IAEoDFIFdmFsdWU6AjgBGlgKEk1VaW50NjRDb2xvdXJFbnRyeRIQCgNrZXkY",
+            "ASABKARSA2tleRIsCgV2YWx1ZRgCIAEoDjIWLmNvbmZvcm1hbmNlLnYxLkNv",
+            "bG91clIFdmFsdWU6AjgBGkAKEk1TaW50NjREb3VibGVFbnRyeRIQCgNrZXkY",
+            "ASABKBJSA2tleRIUCgV2YWx1ZRgCIAEoAVIFdmFsdWU6AjgBQggKBmNob2lj",
+            "ZUIKCghfb19pbnQzMkILCglfb19zdHJpbmdCCQoHX29fYm9vbEILCglfb19j",
+            "b2xvdXJCCwoJX29fdWludDY0ImsKC0ZhaWxSZXF1ZXN0EhgKB21lc3NhZ2UY",
+            "ASABKAlSB21lc3NhZ2USEgoEY29kZRgCIAEoBVIEY29kZRIUCgVkZXB0aBgD",
+            "IAEoDVIFZGVwdGgSGAoHd3JhcHBlZBgEIAEoCFIHd3JhcHBlZCJwChJDYWxs",
+            "U2VydmljZVJlcXVlc3QSGAoHc2VydmljZRgBIAEoCVIHc2VydmljZRIUCgVp",
+            "bnB1dBgCIAEoDFIFaW5wdXQSFAoFdGltZXMYAyABKA1SBXRpbWVzEhQKBWNh",
+            "dGNoGAQgASgIUgVjYXRjaCJYChBDYWxsU2VydmljZVJlcGx5EhYKBm91dHB1",
+            "dBgBIAEoDFIGb3V0cHV0EhIKBGNvZGUYAiABKAVSBGNvZGUSGAoHbWVzc2Fn",
+            "ZRgDIAEoCVIHbWVzc2FnZSL9AQoMQ29udGV4dFJlcGx5EkYKCG1ldGFkYXRh",
+            "GAEgAygLMiouY29uZm9ybWFuY2UudjEuQ29udGV4dFJlcGx5Lk1ldGFkYXRh",
+            "RW50cnlSCG1ldGFkYXRhEiEKDGhhc19kZWFkbGluZRgCIAEoCFILaGFzRGVh",
+            "ZGxpbmUSJwoPcmVtYWluaW5nX25hbm9zGAMgASgDUg5yZW1haW5pbmdOYW5v",
+            "cxIcCgljYW5jZWxsZWQYBCABKAhSCWNhbmNlbGxlZBo7Cg1NZXRhZGF0YUVu",
+            "dHJ5EhAKA2tleRgBIAEoCVIDa2V5EhQKBXZhbHVlGAIgASgJUgV2YWx1ZToC",
+            "OAEiPAoKTG9nUmVxdWVzdBIUCgVsZXZlbBgBIAEoCVIFbGV2ZWwSGAoHbWVz",
+            "c2FnZRgCIAEoCVIHbWVzc2FnZSIaCgpBZGRSZXF1ZXN0EgwKAW4YASABKANS",
+            "AW4iHAoIQWRkUmVwbHkSEAoDc3VtGAEgASgDUgNzdW0ijAEKC1NwaW5SZXF1",
+            "ZXN0EjEKA2hvdxgBIAEoDjIfLmNvbmZvcm1hbmNlLnYxLlNwaW5SZXF1ZXN0",
+            "Lkhvd1IDaG93IkoKA0hvdxITCg9IT1dfVU5TUEVDSUZJRUQQABINCglIT1df",
+            "Q0FUQ0gQARIRCg1IT1dfQ09ST1VUSU5FEAISDAoISE9XX1dBSVQQAyImCg5S",
+            "ZWN1cnNlUmVxdWVzdBIUCgVkZXB0aBgBIAEoDVIFZGVwdGgiJAoMUmVjdXJz",
+            "ZVJlcGx5EhQKBWRlcHRoGAEgASgNUgVkZXB0aCIhCgtHcm93UmVxdWVzdBIS",
+            "CgRzaXplGAEgASgEUgRzaXplIiUKCUdyb3dSZXBseRIYCgdwYXlsb2FkGAEg",
+            "ASgMUgdwYXlsb2FkIp8DChBNaXNiZWhhdmVSZXF1ZXN0EjkKBGRlZWQYASAB",
+            "KA4yJS5jb25mb3JtYW5jZS52MS5NaXNiZWhhdmVSZXF1ZXN0LkRlZWRSBGRl",
+            "ZWQizwIKBERlZWQSFAoQREVFRF9VTlNQRUNJRklFRBAAEg0KCURFRURfRVhJ",
+            "VBABEhgKFERFRURfVEhST1dfT05fVEhSRUFEEAISFAoQREVFRF9LRUVQX0JV",
+            "RkZFUhADEhgKFERFRURfVVNFX0tFUFRfQlVGRkVSEAQSDQoJREVFRF9OVUxM",
+            "EAUSDgoKREVFRF9BQk9SVBAGEhgKFERFRURfVU5PQlNFUlZFRF9UQVNLEAcS",
+            "EQoNREVFRF9BTExPQ0FURRAIEgwKCERFRURfTE9HEAkSFgoSREVFRF9JR05P",
+            "UkVfQ0FOQ0VMEAoSDQoJREVFRF9GT1JLEAsSFAoQREVFRF9DTE9TRV9GSUxF",
+            "UxAMEhYKEkRFRURfQ0hBTkdFX0ZPTERFUhANEhQKEERFRURfVEFLRV9TSUdO",
+            "QUwQDhITCg9ERUVEX1NFVF9MT0NBTEUQDypgCgZDb2xvdXISFgoSQ09MT1VS",
+            "X1VOU1BFQ0lGSUVEEAASDgoKQ09MT1VSX1JFRBABEhAKDENPTE9VUl9HUkVF",
+            "ThACEhwKD0NPTE9VUl9ORUdBVElWRRD///////////8BMucFCgtDb25mb3Jt",
+            "YW5jZRI6CgRFY2hvEhguY29uZm9ybWFuY2UudjEuQWxsVHlwZXMaGC5jb25m",
+            "b3JtYW5jZS52MS5BbGxUeXBlcxI8CgRGYWlsEhsuY29uZm9ybWFuY2UudjEu",
+            "RmFpbFJlcXVlc3QaFy5jb25mb3JtYW5jZS52MS5Ob3RoaW5nElMKC0NhbGxT",
+            "ZXJ2aWNlEiIuY29uZm9ybWFuY2UudjEuQ2FsbFNlcnZpY2VSZXF1ZXN0GiAu",
+            "Y29uZm9ybWFuY2UudjEuQ2FsbFNlcnZpY2VSZXBseRJACgdDb250ZXh0Ehcu",
+            "Y29uZm9ybWFuY2UudjEuTm90aGluZxocLmNvbmZvcm1hbmNlLnYxLkNvbnRl",
+            "eHRSZXBseRI6CgNMb2cSGi5jb25mb3JtYW5jZS52MS5Mb2dSZXF1ZXN0Ghcu",
+            "Y29uZm9ybWFuY2UudjEuTm90aGluZxI7CgNBZGQSGi5jb25mb3JtYW5jZS52",
+            "MS5BZGRSZXF1ZXN0GhguY29uZm9ybWFuY2UudjEuQWRkUmVwbHkSPAoEU3Bp",
+            "bhIbLmNvbmZvcm1hbmNlLnYxLlNwaW5SZXF1ZXN0GhcuY29uZm9ybWFuY2Uu",
+            "djEuTm90aGluZxJHCgdSZWN1cnNlEh4uY29uZm9ybWFuY2UudjEuUmVjdXJz",
+            "ZVJlcXVlc3QaHC5jb25mb3JtYW5jZS52MS5SZWN1cnNlUmVwbHkSPgoER3Jv",
+            "dxIbLmNvbmZvcm1hbmNlLnYxLkdyb3dSZXF1ZXN0GhkuY29uZm9ybWFuY2Uu",
+            "djEuR3Jvd1JlcGx5Ej8KCUVjaG9Bc3luYxIYLmNvbmZvcm1hbmNlLnYxLkFs",
+            "bFR5cGVzGhguY29uZm9ybWFuY2UudjEuQWxsVHlwZXMSRgoJTWlzYmVoYXZl",
+            "EiAuY29uZm9ybWFuY2UudjEuTWlzYmVoYXZlUmVxdWVzdBoXLmNvbmZvcm1h",
+            "bmNlLnYxLk5vdGhpbmdiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Google.Protobuf.WellKnownTypes.AnyReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.DurationReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.StructReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.TimestampReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.WrappersReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Conformance.V1.Colour), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -305,9 +322,6 @@ namespace Conformance.V1 {
 
   }
 
-  /// <summary>
-  /// Every kind of field proto3 has.
-  /// </summary>
   public sealed partial class AllTypes : pb::IMessage<AllTypes>
   #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
       , pb::IBufferMessage
@@ -2349,9 +2363,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "message" field.</summary>
     public const int MessageFieldNumber = 1;
     private string message_ = "";
-    /// <summary>
-    /// The message of what is raised.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public string Message {
@@ -2364,9 +2375,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "code" field.</summary>
     public const int CodeFieldNumber = 2;
     private int code_;
-    /// <summary>
-    /// A canonical gRPC code to raise as a status; 0 raises the language's plain error.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public int Code {
@@ -2379,9 +2387,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "depth" field.</summary>
     public const int DepthFieldNumber = 3;
     private uint depth_;
-    /// <summary>
-    /// So many guest frames deep.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public uint Depth {
@@ -2394,9 +2399,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "wrapped" field.</summary>
     public const int WrappedFieldNumber = 4;
     private bool wrapped_;
-    /// <summary>
-    /// Wraps it in a second error whose cause it is, where the language has causes.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public bool Wrapped {
@@ -2685,9 +2687,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "times" field.</summary>
     public const int TimesFieldNumber = 3;
     private uint times_;
-    /// <summary>
-    /// 0 counts as 1.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public uint Times {
@@ -2700,9 +2699,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "catch" field.</summary>
     public const int CatchFieldNumber = 4;
     private bool catch_;
-    /// <summary>
-    /// Catches the service's failure and reports it in the reply instead of letting it pass.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public bool Catch {
@@ -2978,9 +2974,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "code" field.</summary>
     public const int CodeFieldNumber = 2;
     private int code_;
-    /// <summary>
-    /// With `catch`: the code and message of the failure.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public int Code {
@@ -3256,9 +3249,6 @@ namespace Conformance.V1 {
     /// <summary>Field number for the "remaining_nanos" field.</summary>
     public const int RemainingNanosFieldNumber = 3;
     private long remainingNanos_;
-    /// <summary>
-    /// Nanoseconds left, as the guest saw it.
-    /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public long RemainingNanos {
@@ -4272,21 +4262,9 @@ namespace Conformance.V1 {
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static partial class Types {
       public enum How {
-        /// <summary>
-        /// In a loop.
-        /// </summary>
         [pbr::OriginalName("HOW_UNSPECIFIED")] Unspecified = 0,
-        /// <summary>
-        /// In a loop in what the language usually catches errors with, again and again.
-        /// </summary>
         [pbr::OriginalName("HOW_CATCH")] Catch = 1,
-        /// <summary>
-        /// In a coroutine or generator, where the language has them.
-        /// </summary>
         [pbr::OriginalName("HOW_COROUTINE")] Coroutine = 2,
-        /// <summary>
-        /// Waits, without a loop, for what the language is told of a cancel by.
-        /// </summary>
         [pbr::OriginalName("HOW_WAIT")] Wait = 3,
       }
 
@@ -5245,63 +5223,20 @@ namespace Conformance.V1 {
     public static partial class Types {
       public enum Deed {
         [pbr::OriginalName("DEED_UNSPECIFIED")] Unspecified = 0,
-        /// <summary>
-        /// Ends the process by the language's usual call, with exit code 9.
-        /// </summary>
         [pbr::OriginalName("DEED_EXIT")] Exit = 1,
-        /// <summary>
-        /// Raises on a thread of the guest's own, which nobody waits for.
-        /// </summary>
         [pbr::OriginalName("DEED_THROW_ON_THREAD")] ThrowOnThread = 2,
-        /// <summary>
-        /// Keeps the input buffer, the context and the output, and uses them at the next call.
-        /// </summary>
         [pbr::OriginalName("DEED_KEEP_BUFFER")] KeepBuffer = 3,
         [pbr::OriginalName("DEED_USE_KEPT_BUFFER")] UseKeptBuffer = 4,
-        /// <summary>
-        /// Dereferences null.
-        /// </summary>
         [pbr::OriginalName("DEED_NULL")] Null = 5,
-        /// <summary>
-        /// Ends the process without a way to stop it (FailFast, abort).
-        /// </summary>
         [pbr::OriginalName("DEED_ABORT")] Abort = 6,
-        /// <summary>
-        /// Fails in a task that nobody awaits.
-        /// </summary>
         [pbr::OriginalName("DEED_UNOBSERVED_TASK")] UnobservedTask = 7,
-        /// <summary>
-        /// Takes more and more memory, and keeps it until it is refused.
-        /// </summary>
         [pbr::OriginalName("DEED_ALLOCATE")] Allocate = 8,
-        /// <summary>
-        /// Writes lines of a hundred bytes to the log until its call is cancelled.
-        /// </summary>
         [pbr::OriginalName("DEED_LOG")] Log = 9,
-        /// <summary>
-        /// Writes a line to the log; then goes on without end, and does what the language lets it do to ignore that its call is
-        /// cancelled.
-        /// </summary>
         [pbr::OriginalName("DEED_IGNORE_CANCEL")] IgnoreCancel = 10,
-        /// <summary>
-        /// Forks; the new process ends at once.
-        /// </summary>
         [pbr::OriginalName("DEED_FORK")] Fork = 11,
-        /// <summary>
-        /// Closes every file descriptor but the first three.
-        /// </summary>
         [pbr::OriginalName("DEED_CLOSE_FILES")] CloseFiles = 12,
-        /// <summary>
-        /// Makes `/` the process's working folder.
-        /// </summary>
         [pbr::OriginalName("DEED_CHANGE_FOLDER")] ChangeFolder = 13,
-        /// <summary>
-        /// Takes over SIGTERM.
-        /// </summary>
         [pbr::OriginalName("DEED_TAKE_SIGNAL")] TakeSignal = 14,
-        /// <summary>
-        /// Sets the process's locale.
-        /// </summary>
         [pbr::OriginalName("DEED_SET_LOCALE")] SetLocale = 15,
       }
 
