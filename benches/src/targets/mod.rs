@@ -165,7 +165,7 @@ impl Targets {
         let times = if is_quick(self.plan) { 20 } else { 200 };
         self.need(scheme)?;
         let mut reloads = reload::measure(&self.registry, scheme, times)?;
-        let median = |samples: &mut [f64]| show(crate::stats::median(samples));
+        let median = |samples: &mut [f64]| digits(crate::stats::median(samples));
         let (load, unload) = (median(&mut reloads.load), median(&mut reloads.unload));
         let detail = format!("{times} versions; load and switch {load} ms, unload {unload} ms");
         Ok((Estimate::median_of(&reloads.whole, &mut self.random), detail))
