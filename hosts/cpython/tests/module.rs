@@ -364,3 +364,51 @@ fn instances_are_refused() {
     }
     load_with("", &LoadOptions::new().name("named"));
 }
+
+#[test]
+fn another_version_of_an_extension_in_c_is_refused_by_name() {
+    let include = load(
+        "
+from polyhost import export
+import sysconfig
+
+@export('include')
+def include(d):
+    return sysconfig.get_paths()['include'].encode()
+",
+    );
+    let include = String::from_utf8(call(&*include, "include", b"").expect("tells")).expect("text");
+    let text =
+        "import polyhost_sample\nfrom polyhost import export\n@export('f')\ndef f(d): return polyhost_sample.VERSION\n";
+    let folder = Folder::new("extension", &[("guest.py", text)]);
+    let build = |version: &str| {
+        let (source, built) = (folder.path().join("sample.c"), folder.path().join("built"));
+        std::fs::write(&source, EXTENSION.replace("THE_VERSION", version)).expect("written");
+        let mut compiler = std::process::Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+        compiler.args(["-shared", "-fPIC", "-I", &include, "-o"]).arg(&built).arg(&source);
+        assert!(compiler.status().expect("there is a C compiler").success());
+        std::fs::rename(&built, folder.path().join("polyhost_sample.so")).expect("renamed");
+    };
+    let load = || python().load(&folder.file("guest.py"), &LoadOptions::new());
+    build("one");
+    let (first, again) = (load().expect("loads"), load().expect("shares it"));
+    build("two");
+    let error = load().expect_err("C code is loaded once");
+    assert_eq!(ErrorKind::Load, error.kind());
+    let told = "the extension module polyhost_sample was loaded from";
+    assert!(error.message().contains(told) && error.message().contains("has changed since"), "{error:?}");
+    for module in [first, again] {
+        assert_eq!(b"one", &*call(&*module, "f", b"").expect("goes on"));
+    }
+}
+
+const EXTENSION: &str = r#"
+#include <Python.h>
+static int fill(PyObject *module) {
+    PyObject *version = PyBytes_FromString("THE_VERSION");
+    return version == NULL ? -1 : PyModule_AddObject(module, "VERSION", version);
+}
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, fill}, {0, NULL}};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "polyhost_sample", NULL, 0, NULL, slots, NULL, NULL, NULL};
+PyMODINIT_FUNC PyInit_polyhost_sample(void) { return PyModuleDef_Init(&definition); }
+"#;

@@ -303,12 +303,30 @@ def _renamed(spec: ModuleSpec, name: str) -> ModuleSpec:
     return renamed
 
 
+# Where each extension module beside a guest was imported from, and which file that was then.
+_extensions: dict[str, tuple[str, tuple[int, ...]]] = {}
+
+
 def _share_extension(spec: ModuleSpec) -> None:
-    """Imports an extension module in C beside a guest under its own name: its code expects that."""
+    """Imports an extension module in C beside a guest under its own name: its code expects that.
+
+    CPython has C code once: another version of it is refused and not passed over.
+    """
+    file = str(spec.origin)
+    status = os.stat(file)
+    found = file, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     if spec.name in sys.modules:
+        known = _extensions.get(spec.name, found)
+        if known != found:
+            what = "has changed since" if known[0] == file else f"is another at {file}"
+            raise LoadError(
+                f"the extension module {spec.name} was loaded from {known[0]} and {what}; "
+                "CPython loads C code once: start the process again to have the new one"
+            )
         return
     module = importlib._bootstrap._load(spec)  # type: ignore[attr-defined]
     sys.modules[spec.name] = module
+    _extensions[spec.name] = found
 
 
 def _forget(tree: Tree) -> None:
