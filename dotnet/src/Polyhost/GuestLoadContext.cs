@@ -37,18 +37,11 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
     /// <summary>Where an assembly was looked for, for errors.</summary>
     internal string Looked => _references.Length == 0 ? "a folder (it has none)" : string.Join(", ", _references);
 
-    /// <summary>What is likely to hold it when something does; the runtime can't tell.</summary>
-    internal string[] Holders()
-    {
-        var caches = Assemblies.SelectMany(assembly => assembly.GetReferencedAssemblies().Select(name => name.Name))
+    /// <summary>Libraries in it that are known to hold what they have seen.</summary>
+    internal string[] Suspects() =>
+        [.. Assemblies.SelectMany(assembly => assembly.GetReferencedAssemblies().Select(name => name.Name))
             .Where(name => name is "System.Text.Json" or "Newtonsoft.Json" or "System.ComponentModel.TypeConverter")
-            .Distinct().Select(name => $"perhaps {name}, which keeps types that it has seen for ever");
-        return
-        [
-            $"the load context of {Name} is still referenced: a thread, timer or task of its own that runs, a value kept by another module, or a handler on a static event",
-            .. caches,
-        ];
-    }
+            .Distinct().Select(name => $"perhaps {name}, which keeps types that it has seen for ever")];
 
     internal Assembly LoadFile(string path)
     {

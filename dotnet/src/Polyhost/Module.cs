@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 using System.Text;
 
 namespace Polyhost;
@@ -80,7 +81,7 @@ internal sealed unsafe class Module
         }
         if (closed.Context.IsAlive)
         {
-            new Output(held, null).Write(Encoding.UTF8.GetBytes(string.Join('\n', closed.Holders)));
+            new Output(held, null).Write(Encoding.UTF8.GetBytes(string.Join('\n', closed.Held())));
         }
         else
         {
@@ -108,10 +109,20 @@ internal sealed unsafe class Module
     private static Closed Abandon(ref Module module)
     {
         var context = new WeakReference(module._context, trackResurrection: true);
-        var closed = new Closed(context, module._context?.Holders() ?? []);
+        var closed = new Closed(context, module.Name, module._context?.Suspects() ?? []);
         module.Release();
         module = null!;
         return closed;
+    }
+
+    /// <summary>The static fields of its types that can be read without running code of it.</summary>
+    internal IEnumerable<FieldInfo> Statics()
+    {
+        const BindingFlags Fields = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+        var types = _context?.Assemblies.SelectMany(assembly => assembly.GetTypes()) ?? [];
+        // A type with an initializer may not have run it as yet, and reading a field of it would.
+        return types.Where(type => type.TypeInitializer is null && !type.ContainsGenericParameters)
+            .SelectMany(type => type.GetFields(Fields)).Where(field => !field.IsLiteral);
     }
 
     private void Load(PolyhostSource* source)
@@ -239,5 +250,19 @@ internal sealed unsafe class Module
     }
 
     /// <summary>What is known of a module that is closed.</summary>
-    private sealed record Closed(WeakReference Context, string[] Holders);
+    private sealed record Closed(WeakReference Context, string Name, string[] Suspects)
+    {
+        /// <summary>What holds it, as far as that can be seen, or else what may.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        internal IEnumerable<string> Held()
+        {
+            List<string> seen = Context.Target is AssemblyLoadContext context ? Holders.Find(context, s_open.Values) : [];
+            List<string> unseen =
+            [
+                $"the load context of {Name} is still referenced by what can't be seen: a thread or task of its own that runs, "
+                    + "a GC handle, or a value that another module or the framework keeps",
+            ];
+            return [.. seen.Count > 0 ? seen : unseen, .. Suspects];
+        }
+    }
 }

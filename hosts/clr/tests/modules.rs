@@ -391,3 +391,61 @@ fn what_holds_an_unloaded_module_is_told() {
         assert!(what.iter().any(|line| line.contains("thread")), "{what:?}");
     }
 }
+
+/// Unloads a module whose export `hold` has done this, and expects to be told.
+fn tells_what_holds(held: &str, says: &[&str]) {
+    let runtime = start();
+    let text = format!(
+        "using Polyhost; static class Guest {{ static object? s_kept; static void Tick(object? state) {{ }}\n\
+         static async Task Wait() {{ await Task.Delay(TimeSpan.FromDays(1)); s_kept = null; }}\n\
+         [Export(\"hold\")] static byte[] Hold(byte[] input) {{ {held} return []; }} }}"
+    );
+    let source = ModuleSource::Text { name: "holder.cs".into(), text };
+    let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+    call(&*module, "hold", b"").expect("holds");
+    let UnloadVerdict::StillAlive { what } = module.unload(Duration::ZERO) else { panic!("{held} does not hold it") };
+    let told = what.join("\n");
+    says.iter().for_each(|part| assert!(told.contains(part), "{part:?} is not in: {told}"));
+}
+
+#[test]
+fn timers_and_handlers_that_hold_a_module_are_named() {
+    if let Some(reason) = common::reason_to_skip() {
+        return eprintln!("skipped: {reason}");
+    }
+    tells_what_holds("s_kept = new Timer(Tick, null, 1 << 30, 0);", &["a timer holds Guest"]);
+    tells_what_holds("_ = Wait();", &["a timer holds Guest"]);
+    tells_what_holds(
+        "AppDomain.CurrentDomain.UnhandledException += (_, _) => { };",
+        &["a handler of AppContext.UnhandledException holds Guest"],
+    );
+    tells_what_holds(
+        "AppDomain.CurrentDomain.AssemblyResolve += (_, _) => null;",
+        &["a handler of AssemblyLoadContext.AssemblyResolve holds Guest"],
+    );
+}
+
+#[test]
+fn a_static_of_another_module_that_holds_a_module_is_named() {
+    let runtime = runtime!();
+    // Through a slot of the framework, as two modules that share nothing else would.
+    let module = |name: &str, body: &str| {
+        let text = format!(
+            "using Polyhost; sealed class Value {{ }}\n\
+             static class {name} {{ static object? s_kept; [Export(\"run\")] static byte[] Run(byte[] input) {{ {body} return [(byte)(s_kept is null ? 0 : 1)]; }} }}"
+        );
+        let source = ModuleSource::Text { name: format!("{name}.cs"), text };
+        runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"))
+    };
+    let giver = module("Giver", "AppContext.SetData(\"polyhost.test\", new Value());");
+    let keeper = module(
+        "Keeper",
+        "s_kept = AppContext.GetData(\"polyhost.test\"); AppContext.SetData(\"polyhost.test\", null);",
+    );
+    call(&*giver, "run", b"").expect("gives");
+    assert_eq!([1], *call(&*keeper, "run", b"").expect("keeps"));
+    let UnloadVerdict::StillAlive { what } = giver.unload(Duration::ZERO) else { panic!("it is kept") };
+    assert_eq!(["the field Keeper.s_kept of Keeper.cs holds Value"], *what);
+    assert_eq!(UnloadVerdict::Unloaded, keeper.unload(Duration::ZERO));
+    assert_eq!(UnloadVerdict::Unloaded, giver.unload(Duration::ZERO));
+}
