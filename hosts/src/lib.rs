@@ -38,6 +38,39 @@
 //! # Ok::<_, polyhost::Error>(())
 //! ```
 //!
+//! # Versions
+//! A [`Deployment`] is a name over changing modules. Its functions call the version that is current, and no call fails
+//! when the next one takes its place.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use polyhost::native::NativeModule;
+//! use polyhost::{CallContext, Deployment, Export, Module, Output, Result, UnloadVerdict};
+//! # use std::sync::Arc;
+//!
+//! // In the place of `registry.load(location, &options)`.
+//! let load = |greeting: &'static [u8]| -> Result<Arc<dyn Module>> {
+//!     let builder = NativeModule::builder("greeter");
+//!     Ok(builder.export(Export::bytes("SayHello"), move |_cx, _name, reply| reply.write(greeting)).build()?)
+//! };
+//! let greeter = Deployment::new(load(b"Hello")?)?;
+//! let hello = greeter.function("SayHello")?;
+//!
+//! let report = greeter.deploy(Duration::from_secs(10), || load(b"Good day"))?;
+//! assert_eq!((2, &UnloadVerdict::Unloaded), (report.version, &report.replaced[0].verdict));
+//!
+//! let mut reply = Output::new();
+//! hello.call(&CallContext::none(), b"", &mut reply)?;
+//! assert_eq!(b"Good day", reply.as_slice());
+//!
+//! // What does not load, or lacks an export that is held, leaves the current version running.
+//! let other = || -> Result<Arc<dyn Module>> { Ok(NativeModule::builder("other").build()?) };
+//! let error = greeter.deploy(Duration::ZERO, other).unwrap_err();
+//! assert!(error.message().contains("it lacks SayHello"));
+//! # Ok::<_, polyhost::Error>(())
+//! ```
+//!
 //! # Features
 //! Each host is a feature, and none is on by default: `clr`, `cpython`, `luajit`. Native code needs none. `json` calls
 //! exports with JSON by their descriptors. With `cpython`, a package that makes a program needs a build script of one
