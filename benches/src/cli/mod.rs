@@ -38,6 +38,7 @@ Exit codes:
   1    a contender failed, or nothing could be measured; a target is missed; a call got slower than allowed; the
        self-check does not hold
   2    the command line is not understood, or a file can't be read or written
+  3    the self-check is inconclusive: this machine is too noisy for it
   130  ended by Ctrl-C; what was measured until then is printed and written, marked as partial
 
 Build with --release; other numbers mean nothing.";
