@@ -78,7 +78,11 @@ impl Made {
         let program = Path::new(env!("CARGO_BIN_EXE_polyhost")).parent().expect("a folder");
         let line = format!("PATH={}:$PATH\n{line}", program.display());
         let mut shell = Command::new("sh");
-        shell.args(["-c", &line]).current_dir(&self.folder).env_remove("VIRTUAL_ENV").env_remove("CARGO_TARGET_DIR");
+        shell.args(["-c", &line]).current_dir(&self.folder);
+        // Of whoever runs the tests, and `make` may.
+        for name in ["VIRTUAL_ENV", "CARGO_TARGET_DIR", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
+            shell.env_remove(name);
+        }
         run(shell.envs(self.variables.iter().cloned()))
     }
 
