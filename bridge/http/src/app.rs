@@ -169,7 +169,7 @@ pub struct ConnectionInfo {
     finisher: OnceLock<Weak<dyn Finisher>>,
 }
 
-/// Writes a response that is complete.
+/// Writes a response that is complete, of the connection's own exchange.
 pub(crate) trait Finisher: Send + Sync {
     /// Writes it on this thread. `false`: the connection's task is to be woken, for this thread can't, or not all.
     fn finish(&self) -> bool;

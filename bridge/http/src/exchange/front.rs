@@ -22,6 +22,8 @@ use crate::limits::{DataRate, Limits};
 #[derive(Debug)]
 pub struct Front {
     slot: &'static Slot,
+    /// It is the connection's own task, and not something between that and an application.
+    own: bool,
 }
 
 /// Takes what an application sends. Called under the exchange's lock: it must not use the exchange.
@@ -68,7 +70,14 @@ pub struct Drained {
 impl Front {
     /// Takes a slot from the pool.
     pub fn new() -> Self {
-        Front { slot: Slot::take() }
+        Front { slot: Slot::take(), own: false }
+    }
+
+    /// The same, for the task of a connection: who completes a response may [write](ConnectionInfo::finish) it then.
+    pub(crate) fn of_connection() -> Self {
+        let mut front = Self::new();
+        front.own = true;
+        front
     }
 
     /// Fills the head of the next request. No exchange may be under way.
@@ -97,6 +106,7 @@ impl Front {
         state.clean = false;
         state.generation = next_generation();
         state.held = true;
+        state.own = self.own;
         state.body.open(&state.head, limits);
         state.response.open(limits.max_response_buffer_size);
         state.min_body_rate = limits.min_request_body_data_rate;
@@ -257,4 +267,56 @@ fn notify(mut state: std::sync::MutexGuard<'_, State>, event: Event) {
     let notice = state.listener.notice(event, generation);
     drop(state);
     notice.tell();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::app::{Endpoint, Finisher};
+    use crate::exchange::{Data, ResponseHead, SendFlags};
+
+    struct Counts(AtomicUsize);
+
+    impl Finisher for Counts {
+        fn finish(&self) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            true
+        }
+    }
+
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn informational(&mut self, _: &StoredHead) {}
+        fn head(&mut self, _: &StoredHead, _: bool) {}
+        fn copied(&mut self, _: &[u8]) {}
+        fn owned(&mut self, _: Bytes) {}
+        fn file(&mut self, _: FileRange) {}
+        fn end(&mut self, _: &[u8]) {}
+        fn fail(&mut self) {}
+    }
+
+    /// How often the connection was asked to write, at the end of an exchange on it.
+    fn asked(mut front: Front) -> usize {
+        let connection = Arc::new(ConnectionInfo::new(1, Endpoint::Unnamed, Endpoint::Unnamed, false));
+        let counts = Arc::new(Counts(AtomicUsize::new(0)));
+        let finisher: Weak<Counts> = Arc::downgrade(&counts);
+        connection.finish_by(finisher);
+        let (exchange, ()) = front.begin(&connection, &Limits::default(), |_| ());
+        // The front waits.
+        front.drain(&mut Nowhere, Some(Waker::noop()));
+        let head = ResponseHead { status: 204, ..ResponseHead::default() };
+        let _ = exchange.send(Some(head), Data::None, SendFlags::END | SendFlags::RELEASE);
+        counts.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn only_a_connections_own_task_has_others_write_for_it() {
+        assert_eq!(1, asked(Front::of_connection()));
+        // A tower service's exchange is on the connection of its client, whose task waits for another exchange.
+        assert_eq!(0, asked(Front::new()));
+    }
 }

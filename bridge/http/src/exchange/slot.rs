@@ -36,6 +36,9 @@ pub(super) struct State {
     /// The front's task, while it waits. Taken by whoever wakes it, so it is woken once.
     pub(super) front: Option<Waker>,
     pub(super) connection: Option<Arc<ConnectionInfo>>,
+    /// The front is the connection's own task. That of another exchange on the connection may wait for this one: to write
+    /// for it here, and wake the other then, would leave the connection's task without a call.
+    pub(super) own: bool,
     pub(super) close_requested: bool,
     pub(super) min_body_rate: Option<DataRate>,
     pub(super) min_response_rate: Option<DataRate>,
@@ -144,7 +147,7 @@ impl Slot {
         }
         let front = state.front.take();
         let is_over = !state.held && state.response.ended && !state.is_cut();
-        let connection = if is_over && front.is_some() { state.connection.clone() } else { None };
+        let connection = if is_over && state.own && front.is_some() { state.connection.clone() } else { None };
         if !state.held && !state.fronted {
             self.give_back(state);
         } else {

@@ -155,7 +155,7 @@ impl<T: Transport> Connection<T> {
                 return Poll::Ready(Phase::Done);
             }
             if !self.input.is_empty() {
-                let front = self.front.get_or_insert_with(Front::new);
+                let front = self.front.get_or_insert_with(Front::of_connection);
                 let (input, searched, limits) = (&self.input, &mut self.searched, &self.shared.limits);
                 match front.fill(|head| parse::parse_head(input, searched, limits, head)) {
                     Ok(Some(consumed)) => return Poll::Ready(self.begin(consumed)),
