@@ -12,6 +12,7 @@ use polyhost_bridge::{
     CallContext, CancelReason, Error, ErrorKind, Function, LoadOptions, LogSink, ModuleSource, Output, Runtime,
     Services, UnloadVerdict,
 };
+use polyhost_testkit::{Meeting, service};
 use tempfile::TempDir;
 
 /// The runtime, or the end of the test with its reason.
@@ -314,6 +315,30 @@ fn a_service_of_another_guest_does_not_see_the_callers_context() {
     services.add(inner.function("inner").expect("is exported")).expect("the first of its name");
     let outer = load(LoadOptions::new().services(services));
     assert_eq!("none;none;", String::from_utf8_lossy(&call(&*outer, "outer", b"").expect("replies")));
+}
+
+#[test]
+fn the_garbage_collector_does_not_wait_for_services() {
+    let runtime = runtime!();
+    let text = "using Polyhost; static class Guest {\n\
+        [Export(\"wait\")] static byte[] Wait(byte[] input, CallContext context) { context.Call(\"wait\", input); return input; }\n\
+        [Export(\"collect\")] static byte[] Collect(byte[] input) { GC.Collect(); return input; } }";
+    let gate = Arc::new(Meeting::gate());
+    let wait = gate.clone();
+    let mut services = Services::new();
+    services.add(service("wait", move |_, _, _| wait.arrive())).expect("the only one");
+    let source = ModuleSource::Text { name: "waits.cs".into(), text: text.into() };
+    let module = runtime.load(&source, &LoadOptions::new().services(services));
+    let module = module.unwrap_or_else(|error| panic!("{error:?}"));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| call(&*module, "wait", b""));
+        gate.wait_for(1);
+        // Where this waited for the service, that would give up first.
+        let collected = call(&*module, "collect", b"hi");
+        gate.open();
+        waiting.join().expect("no panic").expect("was held up by nobody");
+        assert_eq!(b"hi", &*collected.expect("collects"));
+    });
 }
 
 #[test]

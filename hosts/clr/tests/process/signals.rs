@@ -70,6 +70,21 @@ pub(crate) fn cases() -> Vec<Case> {
             assert_eq!(libc::SIGHUP, wait(seen));
         }),
         dies(
+            "signals::a_fault_of_native_code_reaches_the_handler_from_before_the_start",
+            || {
+                // SAFETY: zeroes are a valid sigaction without flags and mask.
+                let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+                action.sa_sigaction = leave as *const () as usize;
+                action.sa_flags = libc::SA_ONSTACK;
+                // SAFETY: `leave` ends the process and does nothing else.
+                assert_eq!(0, unsafe { libc::sigaction(libc::SIGSEGV, &action, ptr::null_mut()) });
+                use_dotnet(&*load(&*start()));
+                // SAFETY: none; that is the fault.
+                unsafe { libc::strlen(std::hint::black_box(ptr::null())) };
+            },
+            |exit| assert_eq!(Some(LEFT), exit.code(), "{exit}"),
+        ),
+        dies(
             "signals::sigterm_without_a_handler_ends_the_process",
             || {
                 use_dotnet(&*load(&*start()));
@@ -82,6 +97,14 @@ pub(crate) fn cases() -> Vec<Case> {
             |exit| assert_eq!(Some(libc::SIGTERM), exit.signal(), "{exit}"),
         ),
     ]
+}
+
+/// The exit code of [`leave`].
+const LEFT: libc::c_int = 3;
+
+extern "C" fn leave(_signal: libc::c_int) {
+    // SAFETY: is allowed in a signal handler.
+    unsafe { libc::_exit(LEFT) }
 }
 
 fn use_dotnet(module: &dyn polyhost_bridge::Module) {
