@@ -164,6 +164,23 @@ fn services_may_load_and_unload() {
 }
 
 #[test]
+fn child_processes_of_guest_and_host_are_told_apart() {
+    if !in_good_child("child_processes_of_guest_and_host_are_told_apart") {
+        return;
+    }
+    let module = load(
+        "import subprocess\nfrom polyhost import export\n@export('run')\ndef run(data: bytes) -> bytes:\n    return str(subprocess.run(['sh', '-c', 'exit 7']).returncode).encode()\n",
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..20).for_each(|_| assert_eq!("7", ask(&*module, "run", ""))));
+        for _ in 0..20 {
+            let status = std::process::Command::new("sh").args(["-c", "exit 3"]).status().expect("every Unix has it");
+            assert_eq!(Some(3), status.code());
+        }
+    });
+}
+
+#[test]
 fn a_guest_can_end_the_process_by_os_exit() {
     let Some(child) = in_child("a_guest_can_end_the_process_by_os_exit") else {
         let module = load(
