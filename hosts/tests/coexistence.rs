@@ -4,6 +4,7 @@
 
 mod subjects;
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -123,6 +124,16 @@ fn signals_reach_handlers_that_come_after_the_runtimes() {
     alone("signals_reach_handlers_that_come_after_the_runtimes", |all| {
         let modules = CHAIN.map(|name| load(&all, name, Services::new()));
         signals_arrive(Signals::new([SIGINT, SIGTERM, SIGCHLD]).expect("handlers can be set"), &modules);
+    });
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_an_error_and_no_signal() {
+    alone("a_pipe_that_nobody_reads_is_an_error_and_no_signal", |all| {
+        let _modules = CHAIN.map(|name| load(&all, name, Services::new()));
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(std::io::ErrorKind::BrokenPipe, writer.write(b"x").expect_err("nobody reads it").kind());
     });
 }
 
