@@ -41,6 +41,11 @@ pub fn case(name: &'static str) -> Case {
 }
 
 impl Case {
+    /// The name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Runs only where the runtime claims this: one of the cases that prove the claim.
     pub fn needs(mut self, capability: Capabilities) -> Self {
         self.needs = self.needs.with(capability);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Once, OnceLock};
 
-use polyhost_bridge::{CallContext, Error, Export, Function, ModuleSource, Output, Result, Runtime};
+use polyhost_bridge::{CallContext, Capabilities, Error, Export, Function, ModuleSource, Output, Result, Runtime};
 
 use crate::expectations::Expectations;
 
@@ -148,6 +148,18 @@ impl Subject {
                 None
             }
         }
+    }
+
+    /// Whether the suite proves these capabilities: the runtime claims them, each has cases that need it, and none of
+    /// those is known to fail. `None` as for [`Subject::require`].
+    pub fn proves(&self, capabilities: Capabilities) -> Option<bool> {
+        let claimed = self.require()?.capabilities().contains(capabilities);
+        let cases = crate::cases();
+        let is_proven = |capability: &str| {
+            let mut needing = cases.iter().filter(|case| case.needs.names().any(|it| it == capability)).peekable();
+            needing.peek().is_some() && needing.all(|case| self.expectations.reason(case.name).is_none())
+        };
+        Some(claimed && capabilities.names().all(is_proven))
     }
 
     /// The runtime, started once. The error is its whole report.
