@@ -474,3 +474,16 @@ fn a_static_of_another_module_that_holds_a_module_is_named() {
     assert_eq!(UnloadVerdict::Unloaded, keeper.unload(Duration::ZERO));
     assert_eq!(UnloadVerdict::Unloaded, giver.unload(Duration::ZERO));
 }
+
+#[test]
+fn a_library_that_keeps_types_is_named_where_nothing_else_is_found() {
+    let runtime = runtime!();
+    let text = "using Polyhost; sealed record Point(int X, int Y); static class Guest {\n\
+        [Export(\"json\")] static byte[] Json(byte[] input) => System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(new Point(1, 2)); }";
+    let source = ModuleSource::Text { name: "json.cs".into(), text: text.into() };
+    let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(br#"{"X":1,"Y":2}"#, &*call(&*module, "json", b"").expect("writes"));
+    // dotnet/runtime#65323.
+    let UnloadVerdict::StillAlive { what } = module.unload(Duration::ZERO) else { panic!("it keeps types no more") };
+    assert!(what.iter().any(|line| line.contains("perhaps System.Text.Json")), "{what:?}");
+}
