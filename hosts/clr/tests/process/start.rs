@@ -79,6 +79,17 @@ pub(crate) fn cases() -> Vec<Case> {
             let refused = call(&*module, "raw/Echo", b"hi").expect_err("is shut down");
             assert_eq!(ErrorKind::Closed, refused.kind());
         }),
+        case("start::a_thread_of_a_guest_does_not_hold_up_the_end", || {
+            let runtime = start();
+            let text = "using Polyhost; static class Guest { [Export(\"start\")] static byte[] Start(byte[] input) {\n\
+                using var started = new ManualResetEventSlim();\n\
+                new Thread(() => { started.Set(); Thread.Sleep(Timeout.Infinite); }) { IsBackground = false }.Start();\n\
+                started.Wait(); return input; } }";
+            let source = ModuleSource::Text { name: "thread.cs".into(), text: text.into() };
+            let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+            call(&*module, "start", b"").expect("starts one");
+            runtime.shutdown(Duration::ZERO).expect("no call is inside");
+        }),
         case("start::options_reach_the_runtime", || {
             let mut config = ClrConfig::default();
             config.gc.concurrent = Some(false);
