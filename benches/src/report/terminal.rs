@@ -230,8 +230,9 @@ mod tests {
 
     #[test]
     fn tables_fit_narrow_terminals() {
+        let result = sample::standard();
         for width in [48, 60, 80, 100, 200] {
-            let text = within(&sample::standard(), Some(width));
+            let text = within(&result, Some(width));
             // Tables only: reasons and notes are for the terminal to break.
             let rows = text.lines().filter(|line| line.starts_with([' ', '─', '═']));
             for line in rows {
