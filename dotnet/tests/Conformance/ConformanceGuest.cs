@@ -256,12 +256,15 @@ internal sealed class ConformanceGuest
         return s_nothing;
     }
 
-    // Not inlined, so that no local of the caller's keeps the task.
+    // Not inlined, so that no local of the caller's keeps the task; and on this thread, as a thread of the pool may still
+    // hold a task that has ended.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Abandon()
+    private static void Abandon() => _ = Fail();
+
+    private static async Task Fail()
     {
-        var task = Task.Run(() => throw new InvalidOperationException("nobody awaits this"));
-        ((IAsyncResult)task).AsyncWaitHandle.WaitOne();
+        await Task.CompletedTask;
+        throw new InvalidOperationException("nobody awaits this");
     }
 }
 
