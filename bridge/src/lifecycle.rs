@@ -102,7 +102,8 @@ impl Lifecycle {
         }
         let Some(slots) = light.or_else(|| HERE.with(Here::slots)) else { return Err(ending()) };
         let slot = &slots.inside[depth];
-        slot.store(self.id, Ordering::Relaxed);
+        // Release, as whoever sees it in the place of an older id may unload what that was of.
+        slot.store(self.id, Ordering::Release);
         HERE.with(|here| here.depth.set(depth + 1));
         let guard = Entered { lifecycle: self, slot, depth, _thread: PhantomData };
         // Pairs with the barrier in `drain`: either we see that it is closed, or the closer sees us.
@@ -282,7 +283,7 @@ impl fmt::Debug for Lifecycle {
     }
 }
 
-/// A call that is inside; see [`Lifecycle::enter`]. Stays on its thread.
+/// A call that is inside; see [`Lifecycle::enter`]. Stays on its thread, where the innermost is dropped first.
 #[derive(Debug)]
 #[must_use = "the call is inside as long as this lives"]
 pub struct Entered<'a> {

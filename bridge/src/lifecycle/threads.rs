@@ -111,7 +111,8 @@ impl Use {
     /// [`boundary::barrier_everywhere`] sees it, or else whatever this thread loads next was stored before that.
     #[inline]
     pub(crate) fn announce(&self, address: *mut ()) {
-        self.slot.store(address, Ordering::Relaxed);
+        // Release, as whoever sees it in the place of an older address may free what that was of.
+        self.slot.store(address, Ordering::Release);
         boundary::light_barrier(self.light);
     }
 }
