@@ -78,7 +78,7 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
     protected override nint LoadUnmanagedDll(string name)
     {
         var path = _resolver?.ResolveUnmanagedDllToPath(name) ?? ProbeNative(name);
-        return path is null ? 0 : LoadUnmanagedDllFromPath(path);
+        return path is null ? 0 : LoadUnmanagedDllFromPath(NativeFiles.Name(path));
     }
 
     private string? Probe(AssemblyName name) => Probe(Path.Combine(name.CultureName ?? "", name.Name + ".dll"));
@@ -92,6 +92,37 @@ internal sealed class GuestLoadContext : AssemblyLoadContext
     {
         string[] files = [name, $"lib{name}.so", $"{name}.so"];
         return files.Select(Probe).FirstOrDefault(path => path is not null);
+    }
+}
+
+/// <summary>The native libraries that modules have loaded. They stay for as long as the process.</summary>
+internal static class NativeFiles
+{
+    /// <summary>By path: the files that were loaded from there, one after the other.</summary>
+    private static readonly Dictionary<string, List<(long Length, DateTime Written, DateTime Created)>> s_loaded = [];
+
+    /// <summary>A name of the path by which dlopen gives what is there now: it gives what it has under a name without
+    /// looking whether the file is still the same. Each <c>./</c> makes another name.</summary>
+    internal static string Name(string path)
+    {
+        path = Path.GetFullPath(path);
+        var file = new FileInfo(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
+        var found = (file.Length, file.LastWriteTimeUtc, file.CreationTimeUtc);
+        lock (s_loaded)
+        {
+            if (!s_loaded.TryGetValue(path, out var files))
+            {
+                s_loaded[path] = files = [];
+            }
+            var number = files.IndexOf(found);
+            if (number < 0)
+            {
+                number = files.Count;
+                files.Add(found);
+            }
+            var same = string.Concat(Enumerable.Repeat("./", number));
+            return $"{Path.GetDirectoryName(path)}/{same}{Path.GetFileName(path)}";
+        }
     }
 }
 
