@@ -153,6 +153,13 @@ pub enum GuestFailure {
 }
 
 /// What becomes of `Environment.Exit`: the process ends, whichever.
+///
+/// There is no `StopGuest`. A handler of `ProcessExit` that never returns does keep the process, but
+/// - the thread that called stays in .NET, waiting for the handlers: the host's own, where a call did it, and that call
+///   never returns;
+/// - the handlers run on the finalizer thread, which has ended its loop by then: no finalizer ever runs again, so no
+///   module unloads, and nothing that was left to a finalizer is freed;
+/// - the handlers are not told who called, so nobody could say which module to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum GuestExit {
