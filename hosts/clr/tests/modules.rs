@@ -387,6 +387,20 @@ fn modules_that_are_dropped_go_as_well() {
 }
 
 #[test]
+fn a_request_that_no_span_can_hold_is_refused() {
+    let runtime = runtime!();
+    let module = load(&*runtime);
+    // Of zero pages, which nobody reads.
+    let input = vec![0; i32::MAX as usize + 1];
+    for export in ["raw/Echo", "conformance.v1.Conformance/Echo"] {
+        let error = call(&*module, export, &input).expect_err("is too long");
+        assert_eq!(ErrorKind::Exhausted, error.kind(), "{error:?}");
+        assert!(error.to_string().contains("2147483648 bytes"), "{error}");
+    }
+    assert_eq!(b"hi", &*call(&*module, "raw/Echo", b"hi").expect("echoes"));
+}
+
+#[test]
 fn functions_of_an_unloaded_module_are_closed() {
     let runtime = runtime!();
     let module = load(&*runtime);

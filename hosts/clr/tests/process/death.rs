@@ -1,6 +1,8 @@
 //! Ways in which a guest ends the process. .NET allows none of them to be stopped; what happens is shown here.
 
-use polyhost_bridge::{CallContext, LoadOptions, LogSink, ModuleSource};
+use std::sync::Arc;
+
+use polyhost_bridge::{CallContext, LoadOptions, LogSink, Module, ModuleSource};
 use polyhost_proto::conformance::v1::RecurseRequest;
 use polyhost_proto::conformance::v1::misbehave_request::Deed;
 use prost::Message;
@@ -34,6 +36,34 @@ pub(crate) fn cases() -> Vec<Case> {
             },
         ),
         dies(
+            "death::a_fault_in_native_code_that_a_guest_calls_ends_the_process_by_a_signal",
+            || {
+                let text = "using Polyhost; using System.Runtime.InteropServices;\n\
+                    static class Guest { [DllImport(\"libc\")] static extern nint strlen(nint text);\n\
+                    [Export(\"fault\")] static byte[] Fault(byte[] input) => [(byte)strlen(0)]; }";
+                let _ = call(&*source(text), "fault", b"");
+            },
+            |exit| assert_eq!(Some(libc::SIGSEGV), exit.signal(), "{exit}"),
+        ),
+        // Through native code; .NET 10 asks about exceptions that leave a thread, and about these it does not.
+        dies(
+            "death::an_exception_that_leaves_a_callback_of_the_guests_own_aborts_and_is_printed",
+            || {
+                let text = "using Polyhost; using System.Runtime.InteropServices;\n\
+                    static unsafe class Guest {\n\
+                    [DllImport(\"libc\")] static extern void qsort(void* items, nint count, nint size, delegate* unmanaged<void*, void*, int> compare);\n\
+                    [UnmanagedCallersOnly] static int Compare(void* one, void* two) => throw new InvalidOperationException(\"thrown in a callback\");\n\
+                    [Export(\"call\")] static byte[] Call(byte[] input) {\n\
+                    try { fixed (void* items = input) qsort(items, input.Length, 1, &Compare); } catch { } return input; } }";
+                let _ = call(&*source(text), "call", b"ab");
+                println!("the process lives");
+            },
+            |exit| {
+                assert_eq!(Some(libc::SIGABRT), exit.signal(), "{exit}");
+                assert!(exit.stderr().contains("thrown in a callback"), "{exit}");
+            },
+        ),
+        dies(
             "death::an_exception_on_a_guests_own_thread_is_logged_from_dotnet_10_on",
             || {
                 let runtime = start();
@@ -62,4 +92,9 @@ pub(crate) fn cases() -> Vec<Case> {
             },
         ),
     ]
+}
+
+fn source(text: &str) -> Arc<dyn Module> {
+    let source = ModuleSource::Text { name: "guest.cs".into(), text: text.into() };
+    start().load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"))
 }

@@ -1,12 +1,13 @@
 //! The host's signal handlers, before and after .NET has started.
 
+use std::arch::asm;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use polyhost_bridge::{LoadOptions, ModuleSource};
 
 use crate::common::{call, load, start};
-use crate::{Case, case, dies};
+use crate::{Case, Exit, case, dies};
 
 const SIGNALS: [libc::c_int; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP, libc::SIGUSR1];
 
@@ -51,6 +52,22 @@ pub(crate) fn cases() -> Vec<Case> {
                 assert_eq!(libc::SIGCHLD, wait(seen));
             }
         }),
+        case("signals::a_process_that_goes_on_is_told_beside_a_guest_that_listens", || {
+            let seen = listen(&[libc::SIGCONT]);
+            let runtime = start();
+            let text = "using Polyhost; using System.Runtime.InteropServices;\n\
+                static class Guest { static readonly SemaphoreSlim s_told = new(0); static object? s_kept;\n\
+                [Export(\"listen\")] static byte[] Listen(byte[] input) { s_kept = PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => s_told.Release()); return []; }\n\
+                [Export(\"wait\")] static byte[] Wait(byte[] input) { s_told.Wait(); return []; } }";
+            let source = ModuleSource::Text { name: "listener.cs".into(), text: text.into() };
+            let module = runtime.load(&source, &LoadOptions::new()).unwrap_or_else(|error| panic!("{error:?}"));
+            expect(libc::SIGCONT, seen);
+            call(&*module, "listen", b"").expect("listens");
+            for _ in 0..3 {
+                expect(libc::SIGCONT, seen);
+                call(&*module, "wait", b"").expect("is told");
+            }
+        }),
         case("signals::a_guest_that_listens_keeps_what_it_cancels_and_hands_on_the_rest", || {
             let seen = listen(&[libc::SIGTERM, libc::SIGHUP]);
             let runtime = start();
@@ -69,20 +86,56 @@ pub(crate) fn cases() -> Vec<Case> {
             call(&*module, "wait", b"").expect("is told");
             assert_eq!(libc::SIGHUP, wait(seen));
         }),
+        // .NET takes it for itself, and tells its own from those of others by the process that sends it.
+        case("signals::sigrtmin_of_others_reaches_a_handler_from_before_the_start", || {
+            let seen = listen(&[libc::SIGRTMIN()]);
+            let runtime = start();
+            use_dotnet(&*load(&*runtime));
+            for _ in 0..3 {
+                let send = format!("kill -{} $PPID", libc::SIGRTMIN());
+                assert!(std::process::Command::new("sh").args(["-c", &send]).status().expect("started").success());
+                assert_eq!(libc::SIGRTMIN(), wait(seen));
+                use_dotnet(&*load(&*runtime));
+            }
+        }),
         dies(
             "signals::a_fault_of_native_code_reaches_the_handler_from_before_the_start",
+            // SAFETY: none; that is the fault.
+            || hand_on(libc::SIGSEGV, || unsafe { _ = libc::strlen(std::hint::black_box(ptr::null())) }),
+            is_handed_on,
+        ),
+        dies(
+            "signals::a_division_by_zero_of_native_code_reaches_the_handler_from_before_the_start",
             || {
-                // SAFETY: zeroes are a valid sigaction without flags and mask.
-                let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-                action.sa_sigaction = leave as *const () as usize;
-                action.sa_flags = libc::SA_ONSTACK;
-                // SAFETY: `leave` ends the process and does nothing else.
-                assert_eq!(0, unsafe { libc::sigaction(libc::SIGSEGV, &action, ptr::null_mut()) });
-                use_dotnet(&*load(&*start()));
-                // SAFETY: none; that is the fault.
-                unsafe { libc::strlen(std::hint::black_box(ptr::null())) };
+                hand_on(libc::SIGFPE, || {
+                    // SAFETY: the process ends by it; else three registers are lost, and it says which.
+                    unsafe { asm!("div {:e}", in(reg) 0, inout("eax") 1 => _, inout("edx") 0 => _) };
+                });
             },
-            |exit| assert_eq!(Some(LEFT), exit.code(), "{exit}"),
+            is_handed_on,
+        ),
+        dies(
+            "signals::an_illegal_instruction_of_native_code_reaches_the_handler_from_before_the_start",
+            // SAFETY: the process ends by it.
+            || hand_on(libc::SIGILL, || unsafe { asm!("ud2") }),
+            is_handed_on,
+        ),
+        dies(
+            "signals::a_breakpoint_of_native_code_reaches_the_handler_from_before_the_start",
+            // SAFETY: the process ends by it; else nothing is changed.
+            || hand_on(libc::SIGTRAP, || unsafe { asm!("int3") }),
+            is_handed_on,
+        ),
+        dies(
+            "signals::a_file_that_was_cut_short_reaches_the_handler_from_before_the_start",
+            || hand_on(libc::SIGBUS, read_behind_the_end),
+            is_handed_on,
+        ),
+        dies(
+            "signals::an_abort_of_native_code_reaches_the_handler_from_before_the_start",
+            // SAFETY: ends the process, and needs nothing.
+            || hand_on(libc::SIGABRT, || unsafe { libc::abort() }),
+            is_handed_on,
         ),
         dies(
             "signals::sigterm_without_a_handler_ends_the_process",
@@ -97,6 +150,33 @@ pub(crate) fn cases() -> Vec<Case> {
             |exit| assert_eq!(Some(libc::SIGTERM), exit.signal(), "{exit}"),
         ),
     ]
+}
+
+/// Sets a handler that ends the process in an orderly way, starts .NET, and commits a fault in code of the host's.
+fn hand_on(signal: libc::c_int, fault: fn()) {
+    // SAFETY: zeroes are a valid sigaction without flags and mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = leave as *const () as usize;
+    action.sa_flags = libc::SA_ONSTACK;
+    // SAFETY: `leave` ends the process and does nothing else.
+    assert_eq!(0, unsafe { libc::sigaction(signal, &action, ptr::null_mut()) });
+    use_dotnet(&*load(&*start()));
+    fault();
+}
+
+fn is_handed_on(exit: &Exit) {
+    assert_eq!(Some(LEFT), exit.code(), "{exit}");
+}
+
+/// Reads from a page that is mapped from a file with nothing in it.
+fn read_behind_the_end() {
+    // SAFETY: a new file and a new mapping, which nobody else knows of. To read it is the fault.
+    unsafe {
+        let file = libc::memfd_create(c"empty".as_ptr(), 0);
+        let page = libc::mmap(ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, file, 0);
+        assert_ne!(libc::MAP_FAILED, page);
+        page.cast::<u8>().read_volatile();
+    }
 }
 
 /// The exit code of [`leave`].
