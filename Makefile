@@ -7,7 +7,10 @@ PYTHON = .venv/bin/python
 # How long `make fuzz` takes for each test, in seconds.
 FUZZ ?= 30
 
-.PHONY: help demo test test-web fuzz setup report fmt lint docs bench targets clean
+# How long `make hunt` takes, in seconds.
+HUNT ?= 600
+
+.PHONY: help demo test test-web fuzz hunt setup report fmt lint docs bench targets clean
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +30,9 @@ test-web: setup ## Has Chromium load the pages of the examples and click through
 fuzz: setup ## Feeds damaged bytes to everything that reads foreign ones, FUZZ=30 seconds each
 	POLYHOST_FUZZ_SECONDS=$(FUZZ) RUST_TEST_THREADS=8 \
 	    $(CARGO) test --no-fail-fast $$($(SETUP) scope) --lib --bins --test fuzz fuzz_
+
+hunt: setup ## Looks for deadlocks among the runtimes, for HUNT=600 seconds
+	POLYHOST_HUNT_SECONDS=$(HUNT) $(CARGO) test $$($(SETUP) scope) --test crossing -- --nocapture
 
 setup: ## Gets the runtimes onto this machine, where they are missing
 	$(CARGO) build $(TOOL)
