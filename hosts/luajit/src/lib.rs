@@ -11,6 +11,7 @@ mod module;
 mod pool;
 mod printed;
 mod runtime;
+mod scratch;
 mod threads;
 mod types;
 

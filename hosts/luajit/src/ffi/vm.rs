@@ -14,6 +14,7 @@ use super::{c_stack, open, registry, traceback};
 use crate::error::{self, Raised};
 use crate::host::{Host, Loading, Service};
 use crate::printed::Printed;
+use crate::scratch::Scratch;
 
 /// A VM. Not for several threads at once: see [`super::Instances`].
 pub(crate) struct Vm {
@@ -44,7 +45,7 @@ pub(crate) struct Vm {
     /// Whether the table of unknown fields was ever written to.
     has_unknown: Cell<bool>,
     /// Memory for the next message that is written.
-    scratch: Cell<Vec<u8>>,
+    scratch: Cell<Scratch>,
     host: Arc<Host>,
 }
 
@@ -238,14 +239,10 @@ impl Vm {
 
     /// Lends an empty buffer that keeps its memory from one use to the next.
     pub(crate) fn with_scratch<T>(&self, use_it: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        const KEEP: usize = 1 << 20;
-        // A use within a use finds an empty one.
+        // A use within a use finds another.
         let mut scratch = self.scratch.take();
-        scratch.clear();
-        let outcome = use_it(&mut scratch);
-        if scratch.capacity() <= KEEP {
-            self.scratch.set(scratch);
-        }
+        let outcome = scratch.with(use_it);
+        self.scratch.set(scratch);
         outcome
     }
 
