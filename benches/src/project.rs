@@ -6,8 +6,8 @@ use polyhost::Registry;
 use polyhost::clr::{Clr, ClrConfig};
 use polyhost::cpython::{Cpython, CpythonConfig};
 use polyhost::native::Native;
-use polyhost_toolchain::Machine;
-use polyhost_toolchain::dotnet::{LOCAL, search_for_host};
+use polyhost_toolchain::dotnet::{DotnetRoot, LOCAL, search_for_host};
+use polyhost_toolchain::{Machine, NotFound};
 
 use crate::workloads::guests::files::root;
 
@@ -28,7 +28,8 @@ pub(crate) fn registry(whose: Whose) -> Registry {
     registry.add("native", || Ok(unsafe { Native::with_libraries() }));
     registry.add("clr", || {
         let mut config = ClrConfig::default();
-        config.dotnet_root = dotnet();
+        // Where there is none, the host says where it has looked.
+        config.dotnet_root = dotnet().ok().map(|found| found.root);
         Clr::start(&config)
     });
     registry.add("py", move || {
@@ -41,13 +42,14 @@ pub(crate) fn registry(whose: Whose) -> Registry {
     registry
 }
 
-/// The root of .NET where nothing but this checkout has one; `None` leaves the search to the host.
-fn dotnet() -> Option<PathBuf> {
+/// The .NET of guests and of servers alike: the one that every host finds, or else this checkout's own.
+///
+/// # Errors
+/// With every place that was looked at.
+pub(crate) fn dotnet() -> Result<DotnetRoot, NotFound> {
     let (machine, local) = (Machine::current(), root().join(".dotnet"));
-    if machine.var(LOCAL).is_some() || !local.is_dir() {
-        return None;
-    }
-    search_for_host(&machine.with(LOCAL, local), None).found.map(|found| found.root)
+    let machine = if machine.var(LOCAL).is_none() && local.is_dir() { machine.with(LOCAL, local) } else { machine };
+    search_for_host(&machine, None).into_result()
 }
 
 /// The environment whose packages Python imports; `None` for that of the interpreter which this was built with.

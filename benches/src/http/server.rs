@@ -95,7 +95,7 @@ fn command(kind: Kind) -> Result<Command, Unmeasured> {
     };
     let skipped = |reason: String| Unmeasured::Skipped(reason);
     let app = guest("HttpContract")?;
-    let root = polyhost_toolchain::dotnet::find_for_host(None).map_err(|e| skipped(format!("no .NET: {e}")))?;
+    let root = crate::project::dotnet().map_err(|e| skipped(e.to_string()))?;
     let dotnet = || {
         let dotnet = root.muxer().ok_or_else(|| skipped(format!("no dotnet program in {}", root.root.display())))?;
         let mut command = Command::new(dotnet);

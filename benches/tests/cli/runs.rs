@@ -49,6 +49,14 @@ fn the_list_names_workloads_contenders_and_checks() {
     }
 }
 
+/// Cargo tells its programs where this checkout's .NET is; a program that was built finds it by itself.
+#[test]
+fn what_is_here_does_not_depend_on_cargo() {
+    let by_cargo = run(&["list"]).out;
+    let output = bench().arg("list").env_remove("POLYHOST_DOTNET").output().expect("it starts");
+    assert_eq!(by_cargo, String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn what_is_unknown_lists_the_known() {
     for (arguments, says) in [
