@@ -116,6 +116,7 @@ fn setup(names: &[&str], pace: Pace, rate: Option<f64>, seed: u64, interrupted: 
         seed,
         label: "self-check".to_owned(),
         patience: Duration::from_secs(30),
+        unchecked: false,
         interrupted: interrupted.clone(),
     }
 }

@@ -69,6 +69,10 @@ pub(super) struct Run {
     /// A file with the request as JSON, or a list of requests; the bytes themselves for an export of raw bytes
     #[arg(long, value_name = "FILE", requires = "module", help_heading = "Your own modules")]
     input: Vec<PathBuf>,
+    /// Lets the modules' replies differ, where they hold a time or a count, say; by default one that replies something
+    /// else than the first is not measured
+    #[arg(long, requires = "module", help_heading = "Your own modules")]
+    unchecked: bool,
 
     /// Everything: all payloads and callers, longer, in some hours
     #[arg(long, conflicts_with = "quick", help_heading = "How")]
@@ -143,7 +147,8 @@ impl Run {
         let plan = Plan::new(extent, &names, &choice, supports);
         let patience = Duration::from_secs(self.patience);
         let interrupted = Arc::new(AtomicBool::new(false));
-        Ok(Setup { plan, entrants, seed: self.seed, label: self.label.clone(), patience, interrupted })
+        let (label, unchecked) = (self.label.clone(), self.unchecked);
+        Ok(Setup { plan, entrants, seed: self.seed, label, patience, unchecked, interrupted })
     }
 
     /// Contenders and workloads of ours.
@@ -176,7 +181,7 @@ impl Run {
             registry.parse(location)?;
             let export = one_for_each("--export", &self.export, self.module.len(), i)?;
             let path = one_for_each("--input", &self.input, self.module.len(), i)?;
-            let input = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+            let input = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
             cases.push(Case { location: location.clone(), export: export.clone(), input });
         }
         Ok((Entrant::of_cases(cases), vec![Custom::NAME.to_owned()]))

@@ -77,6 +77,8 @@ pub(crate) struct Setup {
     pub(crate) label: String,
     /// See [`Launcher::patience`].
     pub(crate) patience: Duration,
+    /// Replies of users' modules need not be the same.
+    pub(crate) unchecked: bool,
     /// Set from outside to end the run.
     pub(crate) interrupted: Arc<AtomicBool>,
 }
@@ -270,6 +272,9 @@ impl<'a> Run<'a> {
                  an input that is a list of many requests flatters them less"
                     .to_owned(),
             );
+        }
+        if self.setup.unchecked {
+            remarks.push("the replies of your modules were not compared".to_owned());
         }
         let unsteady = |cell: &&Cell| matches!(&cell.outcome, Outcome::Measured(it) if !it.steady.reached);
         let unsteady: Vec<_> = self.cells.iter().filter(unsteady).collect();

@@ -16,8 +16,8 @@ use crate::workloads::{Requests, Workload};
 /// What a caller is to do.
 #[derive(Clone)]
 enum Order {
-    /// Make a call for each request, until there were so many, and check each reply.
-    Check(usize),
+    /// Make a call for each request, and check each reply.
+    Check(Checks),
     Closed(Timing, Duration),
     Open(open::Schedule),
     Injected(Duration),
@@ -44,9 +44,26 @@ struct Member {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Replies that are checked before anything is timed, of each caller: fewer where one may take seconds.
-fn checked(payload: usize) -> usize {
-    if payload > 64 << 10 { 2 } else { 8 }
+/// How many replies of each caller are checked before anything is timed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Checks {
+    /// The first so many.
+    First(usize),
+    /// Those to all requests, as long as that takes no longer than a second or more memory than is of use; at least
+    /// [`FEW`].
+    All,
+}
+
+const FEW: usize = 8;
+const LONG: Duration = Duration::from_secs(1);
+/// Bytes of replies, for people.
+const LARGE: usize = 4 << 20;
+
+impl Checks {
+    /// Of requests of so many bytes: fewer where one may take seconds.
+    pub(super) fn of(payload: usize) -> Checks {
+        Checks::First(if payload > 64 << 10 { 2 } else { FEW })
+    }
 }
 
 impl Crew {
@@ -66,8 +83,8 @@ impl Crew {
     }
 
     /// Checks replies of each caller; those of the first, for people.
-    pub(super) fn check(&self, payload: usize) -> Result<Vec<String>, String> {
-        let first = self.order(&Order::Check(checked(payload)))?.into_iter().next();
+    pub(super) fn check(&self, checks: Checks) -> Result<Vec<String>, String> {
+        let first = self.order(&Order::Check(checks))?.into_iter().next();
         Ok(if let Some(Done::Checked(replies)) = first { replies } else { Vec::new() })
     }
 
@@ -141,7 +158,7 @@ impl Drop for Crew {
 
 fn follow(lane: &mut Lane, workload: &dyn Workload, order: Order) -> Result<Done, String> {
     let done = match order {
-        Order::Check(count) => return check(lane, workload, count).map(Done::Checked),
+        Order::Check(checks) => return check(lane, workload, checks).map(Done::Checked),
         Order::Injected(slice) => return Ok(Done::Injected(lane.caller.injected(slice))),
         Order::Closed(timing, slice) => closed::round(lane, timing, slice).map(Done::Closed),
         Order::Open(schedule) => open::round(lane, &schedule).map(Done::Open),
@@ -152,9 +169,16 @@ fn follow(lane: &mut Lane, workload: &dyn Workload, order: Order) -> Result<Done
     Ok(done)
 }
 
-fn check(lane: &mut Lane, workload: &dyn Workload, count: usize) -> Result<Vec<String>, String> {
-    let mut replies = Vec::new();
-    for _ in 0..count.min(lane.requests.len()) {
+fn check(lane: &mut Lane, workload: &dyn Workload, checks: Checks) -> Result<Vec<String>, String> {
+    let (begin, mut bytes, mut replies) = (Instant::now(), 0, Vec::<String>::new());
+    let mut enough = |replies: &[String]| match checks {
+        Checks::First(count) => replies.len() >= count,
+        Checks::All => {
+            bytes += replies.last().map_or(0, String::len);
+            replies.len() >= FEW && (bytes > LARGE || begin.elapsed() > LONG)
+        }
+    };
+    while replies.len() < lane.requests.len() && !enough(&replies) {
         lane.caller.batch(&mut lane.requests, &mut lane.output, 1).map_err(|e| e.to_string())?;
         workload.check(lane.requests.last(), &lane.output)?;
         replies.push(workload.show(&lane.output));

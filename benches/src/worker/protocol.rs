@@ -55,7 +55,8 @@ pub(crate) enum Answer {
     Loaded { nanos: f64, usage: Option<Usage> },
     /// How long the first and the hundredth call took.
     Called { first: f64, hundredth: f64 },
-    /// All replies are right. `replies`: what they are, for a user's module; `payload`: the bytes of a request.
+    /// All replies are right. `replies`: what they are, for a user's module; `payload`: the bytes of a request, on
+    /// average.
     Prepared { replies: Vec<String>, payload: usize },
     /// It has warmed up.
     Warm { steady: Steady, call: f64 },

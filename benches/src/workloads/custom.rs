@@ -1,5 +1,6 @@
 //! A user's own module, with the user's own requests.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use polyhost::{CallContext, Error, ErrorKind, Export, Function, JsonFunction, Module, Output, Registry};
@@ -10,13 +11,20 @@ use super::{Guest, Request, Workload, excerpt};
 use crate::targets::report::Unmeasured;
 
 /// What a user wants to have measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Case {
     /// Such as `clr:path/App.dll`.
     pub(crate) location: String,
     pub(crate) export: String,
-    /// The content of the input file.
-    pub(crate) input: String,
+    /// The content of the input file: text, unless the export takes raw bytes.
+    pub(crate) input: Vec<u8>,
+}
+
+/// Without the whole input: it is shown where a worker hangs.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} with an input of {} bytes", self.export, self.location, self.input.len())
+    }
 }
 
 /// The workload of a case.
@@ -79,10 +87,11 @@ impl Workload for Custom {
             Err(error) => return Err(error.to_string()),
         };
         let requests = match &json {
-            None => vec![self.case.input.clone().into_bytes()],
+            None => vec![self.case.input.clone()],
             Some(json) => {
+                let input = std::str::from_utf8(&self.case.input).map_err(|e| format!("the input is no JSON: {e}"))?;
                 let encode = |text: &str| json.encode(text).map_err(|e| e.to_string());
-                texts(&self.case.input).into_iter().map(encode).collect::<Result<Vec<_>, _>>()?
+                texts(input).into_iter().map(encode).collect::<Result<Vec<_>, _>>()?
             }
         };
         if requests.is_empty() {

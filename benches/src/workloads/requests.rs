@@ -34,7 +34,7 @@ impl Requests {
     /// For none.
     pub(crate) fn new(ring: Vec<Request>) -> Requests {
         assert!(!ring.is_empty(), "no requests");
-        Requests { ring, sent: 0, at: 0 }
+        Requests { at: ring.len() - 1, ring, sent: 0 }
     }
 
     /// The next one.
@@ -58,6 +58,11 @@ impl Requests {
     /// How many there are before they come again.
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
+    }
+
+    /// Bytes of one, on average.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.iter().map(|it| it.bytes.len()).sum::<usize>() / self.ring.len()
     }
 }
 
@@ -83,8 +88,9 @@ mod tests {
     fn they_come_in_turn_and_with_a_counter_never_again() {
         let mut plain = requests(&[b"a", b"b"], None);
         let seen: Vec<_> = (0..4).map(|_| plain.next().to_vec()).collect();
-        assert_eq!(b"baba", seen.concat().as_slice());
-        assert_eq!(b"a", plain.last());
+        assert_eq!(b"abab", seen.concat().as_slice(), "the first of them first");
+        assert_eq!(b"b", plain.last());
+        assert_eq!(2, requests(&[b"a", b"bcd"], None).bytes());
         let mut counted = requests(&[&[0; 12], &[1; 12]], Some(2));
         let seen: std::collections::HashSet<_> = (0..100).map(|_| counted.next().to_vec()).collect();
         assert_eq!(100, seen.len());

@@ -9,7 +9,7 @@ use polyhost_bench::result;
 use polyhost_bench::result::schema::{ACCOUNT, Outcome, RunResult, StartOutcome};
 
 /// A run of modules of ours with one request.
-fn modules(folder: &Path, modules: &[(&str, &str)], request: &str, more: &[&str]) -> Ran {
+fn modules(folder: &Path, modules: &[(&str, &str)], request: impl AsRef<[u8]>, more: &[&str]) -> Ran {
     let input = folder.join("input");
     std::fs::write(&input, request).expect("the folder can be written to");
     let mut arguments = vec!["run", "--quick", "--input", input.to_str().expect("a name in UTF-8")];
@@ -166,6 +166,39 @@ fn modules_of_any_languages_are_compared_on_the_same_requests() {
     let ran = modules(folder.path(), &[(&sum, "test.v1.Sum/Add")], r#"{"c": 1}"#, &[]);
     assert_eq!(Some(1), ran.code);
     assert!(ran.out.contains("the fields of test.v1.AddRequest are: a, b"), "{}", ran.out);
+}
+
+#[test]
+fn all_requests_of_a_list_are_compared_in_its_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sum, other, out) = (guest("lua", "sum.lua"), folder.path().join("other"), folder.path().join("a.json"));
+    let list = |tenth: u32| {
+        let requests: Vec<_> = (1..=12).map(|i| format!(r#"{{"a": {}}}"#, if i == 10 { tenth } else { i })).collect();
+        format!("[{}]", requests.join(", "))
+    };
+    std::fs::write(&other, list(77)).expect("the folder can be written to");
+    let more = ["--input", other.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
+    let ran = modules(folder.path(), &[(&sum, "test.v1.Sum/Add"), (&sum, "test.v1.Sum/Add")], list(10), &more);
+    assert_eq!(Some(1), ran.code, "{}", ran.err);
+    let expected = r#"its reply to request 10 is {"total":77}, where the first module replies {"total":10}"#;
+    let told = failure(&read(&out), &format!("{sum} #2")).to_owned();
+    assert_eq!(format!("{expected}; see --unchecked"), told);
+    let more = [&more[..], &["--unchecked"]].concat();
+    let ran = modules(folder.path(), &[(&sum, "test.v1.Sum/Add"), (&sum, "test.v1.Sum/Add")], list(10), &more);
+    assert_eq!(Some(0), ran.code, "{}", ran.out);
+    assert!(ran.out.contains("warning: the replies of your modules were not compared"), "{}", ran.out);
+}
+
+#[test]
+fn an_export_of_raw_bytes_gets_the_file_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shout = guest("lua", "shout.lua");
+    let ran = modules(folder.path(), &[(&shout, "test/Shout")], b"\xff\x00[{\xfe", &[]);
+    assert_eq!(Some(0), ran.code, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("custom, 5 B, 1 caller"), "{}", ran.out);
+    let ran = modules(folder.path(), &[(&guest("lua", "sum.lua"), "test.v1.Sum/Add")], b"\xff", &[]);
+    assert_eq!(Some(1), ran.code, "{}", ran.err);
+    assert!(ran.out.contains("the input is no JSON: invalid utf-8"), "{}", ran.out);
 }
 
 /// The others go on: each time, the module in Lua is measured.
