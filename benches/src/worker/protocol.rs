@@ -97,7 +97,7 @@ pub(crate) struct Closed {
 pub(crate) struct Open {
     /// Calls that were answered.
     pub(crate) calls: u64,
-    /// Nanoseconds from the first intended send to the last answer.
+    /// Nanoseconds from the first intended send to the end of the round, or to the last answer where that came later.
     pub(crate) nanos: f64,
     /// A histogram of the times from the intended send on.
     pub(crate) times: String,

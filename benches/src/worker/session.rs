@@ -175,7 +175,8 @@ impl Session {
         let (begin, rounds) = crew.open(rate, slice).map_err(Unmeasured::Failed)?;
         let mut times = histogram::empty();
         rounds.iter().try_for_each(|it| times.add(&it.times)).expect("it grows");
-        let end = rounds.iter().map(|it| it.end).max().unwrap_or(begin);
+        // A round lasts as long as calls are due, though the last of them is answered before.
+        let end = rounds.iter().map(|it| it.end).max().unwrap_or(begin).max(begin + slice);
         let calls = rounds.iter().map(|it| it.calls).sum();
         Ok(Open { calls, nanos: clock::nanos(begin, end), times: histogram::to_text(&times) })
     }

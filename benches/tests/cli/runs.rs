@@ -106,6 +106,7 @@ fn contenders_are_measured_side_by_side() {
         let response = it.response.as_ref().expect("there was a rate");
         // Ten calls each round: 20 ms at 500 a second.
         assert_eq!((500.0, 50), (response.rate, response.latency.count));
+        assert!(response.reached < 500.1, "{}: nobody is asked more often", response.reached);
     }
     for start in &result.starts {
         assert!(matches!(start.outcome, StartOutcome::Measured(_)), "{start:?}");
