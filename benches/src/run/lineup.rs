@@ -1,6 +1,6 @@
 //! The workers of one workload, which take turns.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::tally::Tally;
 use super::{Interrupted, Run, place};
@@ -29,6 +29,8 @@ struct Place {
     /// Which of the entrants.
     entrant: usize,
     state: State,
+    /// What a call takes, once it is known: some take longer than a round is to.
+    call: Duration,
     started: Option<Usage>,
     loaded: Option<Usage>,
 }
@@ -56,8 +58,7 @@ impl Lineup {
                 continue;
             }
             run.progress.now(&format!("{workload}: starting {}", run.setup.entrants[entrant].name));
-            let mut place =
-                Place { entrant, state: State::Out(Outcome::Failed(String::new())), started: None, loaded: None };
+            let mut place = Place::new(entrant);
             match place.launch(run, workload) {
                 Ok(worker) => place.state = State::Ready(Box::new(worker)),
                 Err(gone) => place.out(gone)?,
@@ -141,6 +142,12 @@ fn title(point: &Point) -> String {
 }
 
 impl Place {
+    /// It is not there yet.
+    fn new(entrant: usize) -> Place {
+        let state = State::Out(Outcome::Failed(String::new()));
+        Place { entrant, state, call: Duration::ZERO, started: None, loaded: None }
+    }
+
     fn launch(&mut self, run: &mut Run<'_>, workload: &str) -> Result<Worker, Gone> {
         let entrant = run.setup.entrants[self.entrant].clone();
         let mut worker = run.launcher.launch()?;
@@ -167,6 +174,7 @@ impl Place {
         unchecked: bool,
     ) -> Result<Option<Steady>, Interrupted> {
         let &Point { payload, concurrency, .. } = point;
+        let begin = Instant::now();
         let Some(Answer::Prepared { replies, payload }) = self.ask(&Ask::Prepare { payload, concurrency }, SOON)?
         else {
             return Ok(None);
@@ -183,18 +191,21 @@ impl Place {
             }
         }
         let warm_up = Ask::WarmUp { at_least: nanos(pace.warm_up), at_most: nanos(pace.warm_up_most) };
-        match self.ask(&warm_up, pace.warm_up_most)? {
-            Some(Answer::Warm { steady, .. }) => Ok(Some(steady)),
-            _ => Ok(None),
-        }
+        // Whoever has taken long for the few calls that were checked takes long for the next, too.
+        let Some(Answer::Warm { steady, call }) = self.ask(&warm_up, pace.warm_up_most + begin.elapsed())? else {
+            return Ok(None);
+        };
+        self.call = Duration::from_nanos(call as u64);
+        Ok(Some(steady))
     }
 
     fn round(&mut self, slice: Duration, rate: Option<f64>, tally: &mut Tally) -> Result<(), Interrupted> {
-        if let Some(Answer::Closed(closed)) = self.ask(&Ask::Closed { slice: nanos(slice) }, slice * 2)? {
+        let late = self.call * 2;
+        if let Some(Answer::Closed(closed)) = self.ask(&Ask::Closed { slice: nanos(slice) }, slice * 2 + late)? {
             tally.closed.push(closed);
         }
         let Some(rate) = rate else { return Ok(()) };
-        if let Some(Answer::Open(open)) = self.ask(&Ask::Open { slice: nanos(slice), rate }, slice * 3)? {
+        if let Some(Answer::Open(open)) = self.ask(&Ask::Open { slice: nanos(slice), rate }, slice * 3 + late)? {
             tally.open.push(open);
         }
         Ok(())
@@ -208,7 +219,7 @@ impl Place {
     }
 
     fn stages(&mut self, payload: usize) -> Result<Option<Told>, Interrupted> {
-        match self.ask(&Ask::Stages { payload }, SOON)? {
+        match self.ask(&Ask::Stages { payload }, SOON + self.call * 8)? {
             Some(Answer::Stages(stages)) => Ok(Some(stages)),
             _ => Ok(None),
         }
@@ -233,7 +244,7 @@ impl Place {
     }
 }
 
-/// Where replies to the same requests part.
+/// Where replies to the same requests part. There may be fewer of one who takes long.
 fn differ(expected: &[String], replies: &[String]) -> Option<String> {
     let at = expected.iter().zip(replies).position(|(expected, reply)| expected != reply)?;
     let (expected, reply) = parting(&expected[at], &replies[at]);

@@ -111,7 +111,9 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return Err(Gone::Failed(self.ended())),
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => {
                     self.kill();
-                    let what = format!("it hangs: no answer to {ask:?} within {timeout:?}; it was killed");
+                    let what = format!(
+                        "it hangs: no answer to {ask:?} within {timeout:?}; it was killed; --patience gives it more time"
+                    );
                     return Err(Gone::Failed(self.with_last_words(what)));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -253,7 +255,8 @@ mod tests {
         let mut worker = shell(&script, Duration::from_millis(200));
         let mut open = std::fs::File::open(&pipe).expect("it opens when the shell has it open");
         let Err(Gone::Failed(reason)) = worker.ask(&Ask::Memory, Duration::ZERO) else { panic!("it hangs") };
-        let expected = "it hangs: no answer to Memory within 200ms; it was killed; its last words: too much";
+        let expected = "it hangs: no answer to Memory within 200ms; it was killed; --patience gives it more time; its \
+                        last words: too much";
         assert_eq!(expected, reason);
         // It ends when nobody has it open any more.
         open.read_to_end(&mut Vec::new()).expect("it ends");
