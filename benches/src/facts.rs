@@ -67,7 +67,8 @@ pub(crate) fn lines(facts: &[Fact]) -> String {
     facts.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
 }
 
-fn parsed(text: &str) -> Vec<Fact> {
+/// As they were told.
+pub(crate) fn parsed(text: &str) -> Vec<Fact> {
     text.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| fact(name, value)).collect()
 }
 

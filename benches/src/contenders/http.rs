@@ -7,7 +7,8 @@ use std::sync::Arc;
 use polyhost::{Error, ErrorKind, Output, Result};
 
 use super::{Caller, Contender, Known};
-use crate::http::{Connection, Kind, Server, need};
+use crate::facts::{Fact, fact};
+use crate::http::{Connection, Kind, Server, facts_of, need};
 use crate::result::schema::ACCOUNT;
 use crate::targets::report::Unmeasured;
 use crate::workloads::Workload;
@@ -15,9 +16,13 @@ use crate::workloads::http::NAME;
 
 const ALL: [(&str, &str, Kind); 5] = [
     ("polyhost-pool", "ASP.NET Core behind Polyhost, its requests on .NET's thread pool", Kind::Pool),
-    ("polyhost-inline", "the same, its requests on the thread that reads the connection", Kind::Inline),
-    ("kestrel", "the same application behind Kestrel, as `dotnet App.dll` serves it", Kind::Kestrel),
-    ("nginx-kestrel", "the same behind nginx", Kind::Nginx),
+    (
+        "polyhost-inline",
+        "ASP.NET Core behind Polyhost, its requests on the thread that reads the connection",
+        Kind::Inline,
+    ),
+    ("kestrel", "ASP.NET Core behind Kestrel, as `dotnet App.dll` serves it", Kind::Kestrel),
+    ("nginx-kestrel", "ASP.NET Core behind Kestrel, behind nginx", Kind::Nginx),
     ("hyper", "hyper alone, without ASP.NET Core: the floor", Kind::Hello),
 ];
 
@@ -33,6 +38,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
 
 /// A server that runs.
 pub(super) struct Front {
+    kind: Kind,
     server: Server,
 }
 
@@ -40,14 +46,15 @@ impl Front {
     /// Starts a server, and waits until it listens.
     pub(super) fn start(kind: Kind) -> std::result::Result<Front, Unmeasured> {
         need(&[kind])?;
-        Ok(Front { server: Server::start(kind)? })
+        Ok(Front { kind, server: Server::start(kind)? })
     }
 }
 
 impl Contender for Front {
-    fn facts(&self) -> Vec<(String, String)> {
-        let processes = self.server.pids().len().to_string();
-        vec![(ACCOUNT.to_owned(), "of the server alone".to_owned()), ("processes".to_owned(), processes)]
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = facts_of(self.kind, &self.server);
+        facts.push(fact(ACCOUNT, "of the server alone"));
+        facts
     }
 
     fn load(&mut self, workload: &Arc<dyn Workload>) -> std::result::Result<(), Unmeasured> {

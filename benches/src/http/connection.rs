@@ -48,15 +48,29 @@ impl Connection {
     ///
     /// # Errors
     /// Where the response is none of success, or does not come to its end.
-    pub(crate) fn exchange(&mut self, body: &[u8], mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.request.clear();
-        let Connection { address, request, .. } = self;
+    pub(crate) fn exchange(&mut self, body: &[u8], take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         if body.is_empty() {
-            write!(request, "GET {PATH} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
-        } else {
-            write!(request, "POST {ECHO} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len())?;
-            request.extend_from_slice(body);
+            return self.get(PATH, take);
         }
+        let Connection { address, request, .. } = self;
+        request.clear();
+        write!(request, "POST {ECHO} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len())?;
+        request.extend_from_slice(body);
+        self.send(take)
+    }
+
+    /// Asks for what is at `path`.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange).
+    pub(crate) fn get(&mut self, path: &str, take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let Connection { address, request, .. } = self;
+        request.clear();
+        write!(request, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+        self.send(take)
+    }
+
+    fn send(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.stream.get_mut().write_all(&self.request)?;
         read_response(&mut self.stream, &mut self.line, &mut take)
     }

@@ -21,6 +21,7 @@ use rounds::{Contender, Cost, Rounds, compare, in_turns};
 pub(crate) use serve::{What, run as serve};
 pub(crate) use server::{Kind, Server, need};
 
+use crate::facts::{self, Fact, fact};
 use crate::stats::Target;
 use crate::targets::Outcome;
 use crate::targets::report::Unmeasured;
@@ -150,6 +151,42 @@ impl Http {
         let run = || Rounds::measure(self.plan.without_ticks(), &kinds, Shape::Requests(DEPTH), random);
         self.pipelined.get_or_insert_with(run).clone()
     }
+}
+
+/// Versions and settings that the numbers of a server depend on; those of .NET are told by the application itself.
+pub(crate) fn facts_of(kind: Kind, server: &Server) -> Vec<Fact> {
+    let mut facts = match kind {
+        Kind::Hello => vec![fact("server", facts::locked("hyper")), fact("compiler", env!("POLYHOST_BENCH_RUSTC"))],
+        Kind::Nginx => vec![fact("proxy", nginx::version().unwrap_or_else(|e| format!("not told: {e}")))],
+        _ => Vec::new(),
+    };
+    let what = match kind {
+        Kind::Pool => Some(What::Pool),
+        Kind::Inline => Some(What::Inline),
+        Kind::Hello => Some(What::Hello),
+        _ => None,
+    };
+    facts.extend(what.map(|what| fact("I/O threads", serve::io_threads(what).to_string())));
+    if kind != Kind::Hello {
+        match told_by(server) {
+            Ok(told) if told.starts_with("runtime: ") => facts.extend(facts::parsed(&told)),
+            // It answers anything.
+            Ok(_) => facts.push(fact("facts", "not told: the application is of an older build; run `make setup`")),
+            Err(e) => facts.push(fact("facts", format!("not told: {e}"))),
+        }
+    }
+    facts.push(fact("processes", server.pids().len().to_string()));
+    facts
+}
+
+fn told_by(server: &Server) -> std::io::Result<String> {
+    let mut told = Vec::new();
+    let take = |piece: &[u8]| {
+        told.extend_from_slice(piece);
+        Ok(())
+    };
+    Connection::open(server.address)?.get("/facts", take)?;
+    Ok(String::from_utf8_lossy(&told).into_owned())
 }
 
 /// From nothing to the first response, against `dotnet App.dll`.

@@ -32,6 +32,17 @@ pub(super) fn program() -> Result<PathBuf, String> {
     program_in(std::env::split_paths(&path).chain(["/usr/sbin".into()]))
 }
 
+/// What it says of itself: `nginx/1.22.1`.
+///
+/// # Errors
+/// Why it does not.
+pub(super) fn version() -> Result<String, String> {
+    let said = Command::new(program()?).arg("-v").output().map_err(|e| format!("nginx: {e}"))?;
+    let said = String::from_utf8_lossy(&said.stderr);
+    let version = said.trim().rsplit_once("nginx version: ").map(|(_, version)| version.to_owned());
+    version.ok_or_else(|| format!("nginx -v says: {said}"))
+}
+
 fn program_in(folders: impl Iterator<Item = PathBuf>) -> Result<PathBuf, String> {
     let found = folders.map(|folder| folder.join("nginx")).find(|program| program.is_file());
     found.ok_or_else(|| "no nginx on PATH or in /usr/sbin; install it (Debian: apt-get install nginx)".to_owned())

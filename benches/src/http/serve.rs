@@ -47,17 +47,9 @@ pub(crate) fn run(what: What, app: &Path) -> Result<()> {
         return super::nginx::become_one(app);
     }
     let inline = matches!(what, What::Inline | What::Observed);
-    let processors = std::thread::available_parallelism()?.get();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if inline {
-        // As `polyhost serve` has it; one is always kept out of application code.
-        builder.worker_threads(processors.max(2));
-    } else if what == What::Pool {
-        // As `polyhost serve` has it.
-        builder.worker_threads(processors.div_ceil(4));
-    }
     // .NET code may run on these threads, and wants the room it has elsewhere.
-    let runtime = builder.enable_all().thread_stack_size(4 << 20).build()?;
+    let runtime = builder.worker_threads(io_threads(what)).enable_all().thread_stack_size(4 << 20).build()?;
     let _inside = runtime.enter();
     if what == What::Hello {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -85,6 +77,17 @@ pub(crate) fn run(what: What, app: &Path) -> Result<()> {
     }))
     .map_err(Error::other)?;
     until_end(observer)
+}
+
+/// How many threads read and write connections: as `polyhost serve` has it, and as tokio does for hyper.
+pub(crate) fn io_threads(what: What) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, |processors| processors.get());
+    match what {
+        // One is always kept out of application code.
+        What::Inline | What::Observed => processors.max(2),
+        What::Pool => processors.div_ceil(4),
+        What::Hello | What::Nginx => processors,
+    }
 }
 
 fn observer() -> Result<Arc<Observer>> {

@@ -33,6 +33,10 @@ impl Workload for Http {
         Err(Unmeasured::Skipped(format!("{NAME} is for servers; {scheme} is none")))
     }
 
+    fn untold(&self) -> Option<&'static str> {
+        Some("a server and the way to it can't be told apart from outside")
+    }
+
     /// Bodies.
     fn requests(&self, payload: usize, count: usize, random: &mut fastrand::Rng) -> Vec<Request> {
         let request = |_| {

@@ -137,7 +137,17 @@ fn servers_are_measured_side_by_side() {
             eprintln!("skipped: {}: {reason}", contender.name);
             continue;
         }
-        assert!(contender.facts.iter().any(|(key, value)| key == ACCOUNT && value.starts_with("of the server alone")));
+        let told =
+            |name: &str| contender.facts.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+        assert_eq!("of the server alone", told(ACCOUNT));
+        match contender.name.as_str() {
+            "hyper" => assert!(told("server").starts_with("hyper 1."), "{:?}", contender.facts),
+            _ => assert!(
+                told("runtime").starts_with(".NET ") && told("garbage collector").starts_with("server"),
+                "{:?}",
+                contender.facts
+            ),
+        }
         let cells = result.cells.iter().filter(|it| it.contender == contender.name);
         let measured = cells.filter_map(|it| if let Outcome::Measured(it) = &it.outcome { Some(it) } else { None });
         let measured: Vec<_> = measured.collect();

@@ -1,3 +1,6 @@
+using System.Runtime;
+using System.Runtime.InteropServices;
+
 namespace HttpContract;
 
 /// <summary>What the bench asks for, besides what the tests do.</summary>
@@ -18,6 +21,13 @@ internal static class Loads
             GC.WaitForPendingFinalizers();
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             return "collected";
+        });
+        // What its numbers depend on, a line `NAME: VALUE` each.
+        app.MapGet("/facts", () =>
+        {
+            string kind = GCSettings.IsServerGC ? "server" : "workstation";
+            string concurrent = GCSettings.LatencyMode is GCLatencyMode.Batch ? "not concurrent" : "concurrent";
+            return $"runtime: {RuntimeInformation.FrameworkDescription}\ngarbage collector: {kind}, {concurrent}\n";
         });
     }
 }
