@@ -58,26 +58,33 @@ fn decode<M: Message + Default>(bytes: &[u8], times: u64) -> Result<(), String> 
     Ok(())
 }
 
-/// Nanoseconds of the caller's encoding, of the guest's own code, and of the caller's decoding; or why they are not known.
+/// Nanoseconds of the caller's encoding, the share of a call that is the guest's own code, and nanoseconds of the caller's
+/// decoding; or why they are not known.
 pub(crate) type Told = Result<(f64, f64, f64), String>;
 
 /// The export of guests that does a stage so many times.
 pub(crate) const REPEAT: &str = "bench.v1.Stages/Repeat";
 
-/// Nanoseconds of a method's own code in the guest, with its reading and writing of bytes, by way of a caller of
-/// [`REPEAT`].
+/// The share of a call that is a method's own code in the guest, with its reading and writing of bytes, by way of a
+/// caller of [`REPEAT`]. `call` gives the nanoseconds that a call takes now.
 ///
 /// # Errors
 /// What the guest fails with, such as that it has no such method.
-pub(crate) fn guest(repeater: &mut dyn Caller, method: &str, inputs: Vec<Vec<u8>>) -> Result<f64, String> {
+pub(crate) fn guest(
+    repeater: &mut dyn Caller,
+    method: &str,
+    inputs: Vec<Vec<u8>>,
+    call: impl FnMut() -> Result<f64, String>,
+) -> Result<f64, String> {
     let mut request = RepeatRequest { method: method.to_owned(), stage: Stage::Encode.into(), times: 0, inputs };
     let mut output = Output::new();
-    a_time_more(|times| {
+    let nanos_of = |times| {
         request.times = u32::try_from(times).map_err(|_| "a stage takes no time at all".to_owned())?;
         let bytes = request.encode_to_vec();
         output.clear();
         timed(|| repeater.call(&bytes, &mut output).map_err(|e| e.to_string()))
-    })
+    };
+    a_time_more_of(nanos_of, call)
 }
 
 fn timed(run: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
@@ -96,7 +103,15 @@ const BUDGET: f64 = 1e9;
 const MOST: u64 = 1 << 30;
 
 /// What doing it once more takes: the slope from so many times to twice as many.
-fn a_time_more(mut nanos_of: impl FnMut(u64) -> Result<f64, String>) -> Result<f64, String> {
+fn a_time_more(nanos_of: impl FnMut(u64) -> Result<f64, String>) -> Result<f64, String> {
+    a_time_more_of(nanos_of, || Ok(1.0))
+}
+
+/// The same, of what `whole` takes. The two are asked in turn, so that what slows the machine slows both alike.
+fn a_time_more_of(
+    mut nanos_of: impl FnMut(u64) -> Result<f64, String>,
+    mut whole: impl FnMut() -> Result<f64, String>,
+) -> Result<f64, String> {
     // The first call may compile, or connect.
     let mut quicker_of_two = |times| Ok::<_, String>(nanos_of(times)?.min(nanos_of(times)?));
     let one = quicker_of_two(1)?;
@@ -106,12 +121,12 @@ fn a_time_more(mut nanos_of: impl FnMut(u64) -> Result<f64, String>) -> Result<f
         nanos = quicker_of_two(times)?;
     }
     let pairs = ((BUDGET / (3.0 * nanos)) as usize).clamp(1, PAIRS);
-    let mut slopes = Vec::with_capacity(pairs);
+    let mut shares = Vec::with_capacity(pairs);
     for _ in 0..pairs {
         let (once, twice) = (nanos_of(times)?, nanos_of(2 * times)?);
-        slopes.push((twice - once) / times as f64);
+        shares.push((twice - once) / times as f64 / whole()?);
     }
-    Ok(median(&mut slopes).max(0.0))
+    Ok(median(&mut shares).max(0.0))
 }
 
 #[cfg(test)]
@@ -144,6 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_slows_down_slows_the_whole_too() {
+        let pace = std::cell::Cell::new(1.0);
+        let part = |times| Ok(pace.get() * (1e6 + 70.0 * times as f64));
+        let whole = || {
+            let now = pace.replace(pace.get() * 1.5);
+            Ok(now * 280.0)
+        };
+        assert!(a_time_more_of(part, whole).is_ok_and(|share| (share - 0.25).abs() < 1e-6));
+        assert_eq!(Err("no".to_owned()), a_time_more_of(|times| Ok(1e6 * times as f64), || Err("no".to_owned())));
+    }
+
+    #[test]
     fn messages_are_written_and_read() {
         let codec = Codec::of::<SumRequest, SumReply>();
         let request = SumRequest { integers: vec![1, 2, 3], doubles: vec![0.5] }.encode_to_vec();
@@ -156,9 +183,10 @@ mod tests {
     #[test]
     fn a_guest_that_tells_nothing_says_why() {
         let mut repeater = FunctionCaller::new(crate::peer::stages::repeater());
-        let error = guest(&mut repeater, "bench.v1.Bench/None", vec![vec![]]).expect_err("there is none");
+        let error = guest(&mut repeater, "bench.v1.Bench/None", vec![vec![]], || Ok(1.0)).expect_err("there is none");
         assert!(error.contains("no method bench.v1.Bench/None"), "{error}");
-        assert!(guest(&mut repeater, "bench.v1.Bench/Echo", vec![vec![7; 64]]).is_ok_and(|nanos| nanos >= 0.0));
+        let share = guest(&mut repeater, "bench.v1.Bench/Echo", vec![vec![7; 64]], || Ok(1e9));
+        assert!(share.is_ok_and(|share| (0.0..1.0).contains(&share)));
     }
 
     #[test]

@@ -54,11 +54,9 @@ impl Tally {
             None => (None, None),
         };
         // The call is from bytes to bytes: what its caller does with its messages comes before and after.
-        let stages = |(encode, guest, decode): (f64, f64, f64)| Stages {
-            encode,
-            cross: (call.value - guest).max(0.0),
-            guest,
-            decode,
+        let stages = |(encode, share, decode): (f64, f64, f64)| {
+            let guest = call.value * share.min(1.0);
+            Stages { encode, cross: call.value - guest, guest, decode }
         };
         Ok(Measured {
             call,
@@ -123,7 +121,7 @@ mod tests {
             closed: [3000.0, 1000.0, 2000.0].map(closed).to_vec(),
             open: vec![open(5e8), open(1.5e9)],
             after: Some(Usage { rss: 3, pss: 3 }),
-            stages: Some(Ok((10.0, 1500.0, 20.0))),
+            stages: Some(Ok((10.0, 0.75, 20.0))),
         };
         let outcome = tally.outcome(Some((started, loaded)), Some(60.0), &mut fastrand::Rng::with_seed(1));
         let Some(Outcome::Measured(measured)) = outcome else { panic!("{outcome:?}") };

@@ -18,6 +18,9 @@ use crate::targets::report::Unmeasured;
 use crate::workloads::custom::Custom;
 use crate::workloads::{self, Requests, Workload, ring};
 
+/// How long calls are made next to a stage, to tell its share.
+const BESIDE: Duration = Duration::from_millis(5);
+
 /// A worker's contender, as far as it has come.
 pub(super) struct Session {
     clock: Clock,
@@ -191,6 +194,8 @@ impl Session {
             return Ok(Err(reason.to_owned()));
         }
         let repeater = contender.repeater();
+        let (crew, timing) = (self.crew.as_ref().ok_or_else(nothing)?, Timing { single: false, ..self.timing });
+        let call = || crew.closed(timing, BESIDE).map(|rounds| per_call(&rounds));
         let inputs: Vec<_> =
             workload.requests(payload, count, &mut self.random).into_iter().map(|it| it.bytes).collect();
         let told = || {
@@ -199,7 +204,7 @@ impl Session {
                 Some(codec) => (codec.encode(&request)?, codec.decode(&workload.expected(&request)?)?),
                 None => (0.0, 0.0),
             };
-            Ok((encode, stages::guest(&mut *repeater?, &method, inputs)?, decode))
+            Ok((encode, stages::guest(&mut *repeater?, &method, inputs, call)?, decode))
         };
         Ok(told())
     }
