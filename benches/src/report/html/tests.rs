@@ -173,6 +173,19 @@ fn what_was_not_measured_and_what_to_mistrust_is_told() {
 }
 
 #[test]
+fn only_who_was_measured_with_more_callers_scales() {
+    let mut result = sample::standard();
+    result.cells.retain(|it| it.contender != "cpython" || it.concurrency == 1);
+    let page = render(&result);
+    let page = parsed(&page);
+    let scaling = plots(&page).into_iter().find(|it| it.attribute("aria-labelledby") == Some("par0-t par0-d"));
+    let scaling = scaling.expect("echo has two callers");
+    let all: String =
+        texts(scaling, "text").into_iter().chain(texts(scaling, "desc")).filter_map(|it| it.text()).collect();
+    assert!(all.contains("clr") && !all.contains("cpython"), "{all}");
+}
+
+#[test]
 fn the_same_contender_has_the_same_colour_everywhere() {
     let result = sample::standard();
     let (page, view) = (render(&result), View::new(&result));

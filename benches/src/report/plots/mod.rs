@@ -166,6 +166,9 @@ pub(crate) fn scaling(view: &View<'_>, workload: &str, id: &str) -> Option<Plot>
     let start =
         |name: &str| points[0].rows.iter().find(|it| it.contender == name).map(|it| it.measured.throughput.value);
     let place = |callers: usize| (callers - first) as f64 / (last - first) as f64;
+    // Who was measured with so many callers alone does not scale at all.
+    let times = |name: &str| points.iter().filter(|it| it.rows.iter().any(|row| row.contender == name)).count();
+    let start = |name: &str| start(name).filter(|_| times(name) > 1);
     let gain = |row: &Row<'_>| start(row.contender).map_or(f64::NAN, |one| row.measured.throughput.value / one);
     let (mut lines, says) = across(view, &points, |point| place(point.concurrency), gain);
     for line in &mut lines {
