@@ -5,7 +5,7 @@ use crate::result::schema::{Latency, RunResult, Usage};
 use crate::stats::Estimate;
 
 /// Columns are only ever added at the end.
-const COLUMNS: [&str; 41] = [
+const COLUMNS: [&str; 46] = [
     "workload",
     "payload_bytes",
     "concurrency",
@@ -47,6 +47,12 @@ const COLUMNS: [&str; 41] = [
     "pss_after",
     "stages_untold",
     "facts",
+    "efficiency",
+    // The same in every row, so that rows of several runs may be put together.
+    "run_started",
+    "label",
+    "commit",
+    "partial",
 ];
 
 /// The whole result. What was not measured is empty.
@@ -56,19 +62,24 @@ pub(crate) fn render(result: &RunResult) -> String {
         |record: Vec<String>| writer.write_record(record).expect("rows are equally long, and memory takes them");
     write(COLUMNS.map(str::to_owned).to_vec());
     let facts = |name: &str| result.contenders.iter().find(|it| it.name == name).map(about).unwrap_or_default();
+    let e = &result.environment;
+    let run = [result.started.clone(), e.label.clone(), e.commit.clone(), result.partial.to_string()];
     for point in &View::new(result).points {
         for row in &point.rows {
             let mut record = place(point, row.contender);
             record.extend(["measured".to_owned(), String::new()]);
             record.extend(numbers(row, row.to_baseline.filter(|_| point.baseline.name == "native")));
             record.extend([row.measured.untold.clone().unwrap_or_default(), facts(row.contender)]);
+            record.push(row.efficiency.map_or_else(String::new, |it| it.value.to_string()));
+            record.extend(run.clone());
             write(record);
         }
         for (name, what, reason) in &point.rest {
             let mut record = place(point, name);
             record.extend([(*what).to_owned(), (*reason).to_owned()]);
-            record.resize(COLUMNS.len() - 1, String::new());
-            record.push(facts(name));
+            record.resize(COLUMNS.len() - 2 - run.len(), String::new());
+            record.extend([facts(name), String::new()]);
+            record.extend(run.clone());
             write(record);
         }
     }
@@ -140,8 +151,25 @@ mod tests {
                     }
                     Outcome::Failed(reason) => assert_eq!(("failed", reason.as_str(), ""), (&row[4], &row[5], &row[6])),
                 }
+                assert_eq!((&*result.started, &*result.partial.to_string()), (&row[42], &row[45]));
             }
         }
+    }
+
+    #[test]
+    fn efficiency_is_throughput_of_that_of_so_many_alone() {
+        let text = render(&sample::standard());
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(|it| it.expect("it is one")).collect();
+        let of = |callers: &str| {
+            let is =
+                |row: &&csv::StringRecord| (&row[0], &row[1], &row[2], &row[3]) == ("echo", "1024", callers, "clr");
+            rows.iter().find(is).expect("it was measured")
+        };
+        let number = |row: &csv::StringRecord, column: usize| row[column].parse::<f64>().expect("a number");
+        assert_eq!("", &of("1")[41]);
+        let ratio = number(of("2"), 13) / (2.0 * number(of("1"), 13)) / number(of("2"), 41);
+        assert!((ratio - 1.0).abs() < 1e-9, "{ratio}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) fn render(result: &RunResult) -> String {
     out
 }
 
-const RULE: &str = "| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- |\n";
+const RULE: &str = "| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- |\n";
 
 fn of_point(point: &Point<'_>) -> String {
     let mut out = format!("\n## {}\n", plain(&point.title()));
@@ -52,7 +52,7 @@ fn of_point(point: &Point<'_>) -> String {
         let column = point.baseline.column;
         let _ = writeln!(
             out,
-            "\n| contender | a call | 95 % interval | {column} | of fastest | calls/s | p50 | p99 | CPU | memory | note |"
+            "\n| contender | a call | 95 % interval | {column} | of fastest | calls/s | efficiency | p50 | p99 | CPU | memory | note |"
         );
         out += RULE;
         point.rows.iter().for_each(|row| out += &line(row));
@@ -81,6 +81,7 @@ fn line(row: &Row<'_>) -> String {
         row.against_baseline(),
         row.against_fastest(),
         units::count(it.throughput.value),
+        row.parallel(),
         service.0,
         service.1,
         it.cpu.map_or_else(String::new, |it| units::nanos(it.value)),

@@ -89,10 +89,11 @@ fn columns<'a>(baseline: &'static str) -> Vec<Column<'a>> {
         (baseline, 1, Box::new(Row::against_baseline)),
         ("of fastest", 4, Box::new(Row::against_fastest)),
         ("calls/s", 5, Box::new(|row| units::count(row.measured.throughput.value))),
-        ("p50", 7, Box::new(|row| row.measured.service.as_ref().map_or_else(String::new, |it| units::nanos(it.p50)))),
+        ("efficiency", 6, Box::new(Row::parallel)),
+        ("p50", 8, Box::new(|row| row.measured.service.as_ref().map_or_else(String::new, |it| units::nanos(it.p50)))),
         ("p99", 3, Box::new(|row| row.measured.service.as_ref().map_or_else(String::new, |it| units::nanos(it.p99)))),
-        ("CPU", 6, Box::new(|row| row.measured.cpu.map_or_else(String::new, |it| units::nanos(it.value)))),
-        ("memory", 8, Box::new(|row| row.measured.memory.map_or_else(String::new, |it| units::bytes(it.after.pss)))),
+        ("CPU", 7, Box::new(|row| row.measured.cpu.map_or_else(String::new, |it| units::nanos(it.value)))),
+        ("memory", 9, Box::new(|row| row.measured.memory.map_or_else(String::new, |it| units::bytes(it.after.pss)))),
     ]
 }
 
@@ -207,6 +208,7 @@ mod tests {
         for expected in [
             "echo, 1 KiB, 2 callers",
             "of native",
+            "efficiency",
             "baseline",
             "indistinguishable from native",
             "clib skipped: no Markdown library for C",

@@ -66,6 +66,9 @@ pub(crate) struct Row<'a> {
     pub(crate) to_fastest: Option<Estimate>,
     /// Whose intervals overlap with its own.
     pub(crate) alike: Vec<&'a str>,
+    /// Parallel efficiency: the calls a second of its callers, of what so many would make at the pace of one alone. None
+    /// with one caller, and where one alone was not measured.
+    pub(crate) efficiency: Option<Estimate>,
 }
 
 impl<'a> View<'a> {
@@ -90,7 +93,11 @@ impl<'a> View<'a> {
             cells.sort_by_key(place);
             Point::new(&cells, result)
         });
-        let points = points.collect();
+        let mut points: Vec<Point<'_>> = points.collect();
+        for i in 0..points.len() {
+            let efficiencies: Vec<_> = points[i].rows.iter().map(|row| efficiency(&points, &points[i], row)).collect();
+            points[i].rows.iter_mut().zip(efficiencies).for_each(|(row, efficiency)| row.efficiency = efficiency);
+        }
         View { result, points, numbers: colours::numbers(&names), names }
     }
 
@@ -194,6 +201,7 @@ impl<'a> Point<'a> {
                 .filter(|it| it.0 != row.0 && it.1.call.indistinguishable(row.1.call))
                 .map(|it| it.0)
                 .collect(),
+            efficiency: None,
         };
         let account = rows.iter().filter_map(|(name, _)| {
             let facts = &result.contenders.iter().find(|it| it.name == *name)?.facts;
@@ -275,6 +283,11 @@ impl Row<'_> {
         ))
     }
 
+    /// Its parallel efficiency, for people; nothing with one caller.
+    pub(crate) fn parallel(&self) -> String {
+        self.efficiency.map_or_else(String::new, |it| format!("{:.2} [{:.2}–{:.2}]", it.value, it.low, it.high))
+    }
+
     /// What to know of the row, in words.
     pub(crate) fn note(&self) -> String {
         let mut notes = Vec::new();
@@ -286,6 +299,16 @@ impl Row<'_> {
         }
         notes.join("; ")
     }
+}
+
+/// See [`Row::efficiency`]. The two were measured one after the other, so the interval is as wide as theirs together.
+fn efficiency(points: &[Point<'_>], point: &Point<'_>, row: &Row<'_>) -> Option<Estimate> {
+    let is_alone = |it: &&Point<'_>| (it.workload, it.payload, it.concurrency) == (point.workload, point.payload, 1);
+    let alone = points.iter().find(is_alone).filter(|_| point.concurrency > 1)?;
+    let alone = alone.rows.iter().find(|it| it.contender == row.contender)?;
+    let (one, all) = (alone.measured.throughput, row.measured.throughput.scaled(1.0 / point.concurrency as f64));
+    let it = Estimate { value: all.value / one.value, low: all.low / one.high, high: all.high / one.low };
+    Some(it).filter(|it| it.value.is_finite())
 }
 
 /// How many times the time of `other`. Rounds of one number ran next to each other, so they are compared in pairs.

@@ -8,7 +8,7 @@ use crate::report::view::{Point, Row, View, about};
 use crate::result::schema::OpenLoop;
 use crate::stats::Estimate;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "contender",
     "a call",
     "95 % interval",
@@ -16,6 +16,7 @@ const COLUMNS: [&str; 12] = [
     "of native",
     "of fastest",
     "calls/s",
+    "efficiency",
     "p50",
     "p99",
     "longest",
@@ -32,15 +33,19 @@ pub(super) fn render(view: &View<'_>) -> String {
 }
 
 fn of_point(point: &Point<'_>) -> String {
-    let columns = COLUMNS.map(|it| if it == "of native" { point.baseline.column } else { it });
+    // With one caller there is nothing to say of more.
+    let says = |column: &&str| *column != "efficiency" || point.concurrency > 1;
+    let named = |it: &'static str| if it == "of native" { point.baseline.column } else { it };
+    let columns: Vec<_> = COLUMNS.into_iter().filter(says).map(named).collect();
     let mut out = begin(&point.title(), &columns);
     for row in &point.rows {
-        let cells: String = cells(row).iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
+        let cells = COLUMNS[1..].iter().zip(cells(row)).filter(|(column, _)| says(column));
+        let cells: String = cells.map(|(_, text)| format!("<td>{}</td>", escaped(&text))).collect();
         let (name, note) = (escaped(row.contender), escaped(&row.note()));
         let _ = writeln!(out, "<tr><th scope=\"row\">{name}</th>{cells}<td class=\"why\">{note}</td></tr>");
     }
     let rest: Vec<_> = point.rest.iter().collect();
-    out += &not_measured(&rest, COLUMNS.len());
+    out += &not_measured(&rest, columns.len());
     let open = point.rows.iter().filter_map(|row| Some((row, row.measured.response.as_ref()?)));
     let open: String = open.map(|(row, open)| open_row(row.contender, open)).collect();
     out += END;
@@ -66,7 +71,7 @@ fn open_row(contender: &str, open: &OpenLoop) -> String {
     format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escaped(contender))
 }
 
-fn cells(row: &Row<'_>) -> [String; 10] {
+fn cells(row: &Row<'_>) -> [String; 11] {
     let it = row.measured;
     let service = |pick: fn(&crate::result::schema::Latency) -> f64| {
         it.service.as_ref().map_or_else(String::new, |latency| units::nanos(pick(latency)))
@@ -77,6 +82,7 @@ fn cells(row: &Row<'_>) -> [String; 10] {
         row.against_baseline(),
         row.against_fastest(),
         units::count(it.throughput.value),
+        row.parallel(),
         service(|it| it.p50),
         service(|it| it.p99),
         service(|it| it.max),
