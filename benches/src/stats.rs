@@ -7,7 +7,7 @@ pub(crate) mod steady;
 
 use serde::{Deserialize, Serialize};
 
-/// An estimate with the interval that holds the true value in 95 % of all runs.
+/// An estimate with the interval that holds the true value for 95 % of all such samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The median of the samples.

@@ -16,7 +16,8 @@ use crate::result::schema::RunResult;
 ///
 /// A cell's two runs are indistinguishable where the 95 % intervals of their medians overlap. The change comes with an
 /// interval of its own, drawn from the rounds of both. Of many cells, one in twenty or so lies outside of its interval
-/// by chance alone; so give --fail-over what would matter to you, not 0 %.
+/// by chance alone; and each run has one process of a contender, where another of the same program may differ by some
+/// percent. So give --fail-over what would matter to you, not 0 %.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
     /// The result to compare with (`-`: from standard input)

@@ -21,8 +21,9 @@ Measures what a call into each runtime costs, and compares.
 
 Contenders run side by side in one run, each in a process of its own, round by round in random order and with a
 request that differs at each call, so that what slows the machine slows all alike. Replies are compared with a
-reference before anything is timed. Each number comes with the interval that holds it in 95 % of all runs; where two
-intervals overlap, the two can't be told apart.";
+reference before anything is timed. Each number comes with its 95 % interval; where two intervals overlap, the two can't
+be told apart. An interval tells how rounds vary, in one process each: another process of the same program, or another
+day, may differ by some percent more.";
 
 const AFTER: &str = "\
 Start with:

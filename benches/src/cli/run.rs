@@ -115,7 +115,8 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         return suite::targets(only, arguments.json.as_deref(), arguments.quick, arguments.seed);
     }
     let setup = arguments.setup()?;
-    eprintln!("{} cells, {} at most", setup.cells(), minutes(setup.longest()));
+    let cells = setup.cells();
+    eprintln!("{cells} cell{}, {} at most", if cells == 1 { "" } else { "s" }, minutes(setup.longest()));
     let place = arguments.out.as_deref().map(outcome::Place::new).transpose()?;
     let interrupted = setup.interrupted.clone();
     signals::watch(&interrupted)?;

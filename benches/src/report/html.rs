@@ -83,7 +83,9 @@ fn sections(view: &View<'_>) -> Vec<Section> {
         "stages",
         "Where the time goes",
         "Shares of a call's time: the caller encodes, the call crosses to the guest and \
-        back, the guest works, the caller decodes. The whole call is written at the end.",
+        back, the guest works, the caller decodes. The whole is written at the end; elsewhere on this page a call is from \
+        bytes to bytes, without what its caller encodes and decodes. What the guest's own work leaves of a call counts as \
+        crossing.",
         of_workloads(view, "stage", plots::stages),
     );
     let mut points: Vec<_> = view.headline().into_iter().chain(view.of_workload(HTTP)).collect();

@@ -170,10 +170,13 @@ fn pair(key: &str, value: &str) -> String {
 }
 
 const METHOD: &str = "<p>Each contender of each workload lives in a process of its own. Its replies are compared with a \
-    reference before anything is timed, and requests differ from call to call. After a warm-up that lasts until times \
-    no longer fall, contenders are measured in rounds, in random order within each, so that what disturbs the machine \
-    disturbs all alike.</p>\n\
-    <p>A time is the median of the rounds, with its 95 % interval by bootstrap; ratios are of rounds that ran next to \
-    each other. Percentiles are of single calls, where these are long enough to be timed by themselves. CPU and memory \
-    are of the contender's processes, by the system's account: of a worker that calls, and of what it has started; of a \
-    server of HTTP, without its client.</p>\n";
+    reference before anything is timed. Requests differ from call to call: those of echo and http from all before, while \
+    of the other workloads a mebibyte of them comes again and again. After a warm-up that lasts until times no longer \
+    fall, contenders are measured in rounds, in random order within each, so that what disturbs the machine disturbs all \
+    alike.</p>\n\
+    <p>A time is the median of the rounds, each of which is the mean of its calls, with its 95 % interval by bootstrap. \
+    The interval tells how rounds vary: another process of the same program, or another day, may differ by some percent \
+    more. Ratios are of rounds that ran next to each other. Percentiles are of single calls, where these are long enough \
+    to be timed by themselves. Efficiency is how many calls a second so many callers make together, of what they would if \
+    each were as fast as one alone; the two are measured minutes apart, which its interval does not tell of. CPU and memory are of the contender's processes, by the system's account: of a \
+    worker that calls, and of what it has started; of a server of HTTP, without its client.</p>\n";
