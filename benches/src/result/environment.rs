@@ -52,6 +52,19 @@ fn commit(folder: &Path) -> String {
     if changed { commit + "+" } else { commit }
 }
 
+/// Whether a source of a program was changed since it was built: then the checkout's commit is not the program's. Cargo
+/// writes their names into a file beside it.
+fn is_stale(program: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
+    let (Some(built), Ok(rule)) = (changed(program), std::fs::read_to_string(program.with_extension("d"))) else {
+        return false;
+    };
+    let sources = rule.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, sources)| sources);
+    // A space within a name has a backslash before it.
+    let names = sources.replace("\\ ", "\0");
+    names.split(' ').any(|name| changed(Path::new(&name.replace('\0', " "))).is_some_and(|changed| changed > built))
+}
+
 /// The processors' account, in clock ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ticks {
@@ -77,6 +90,11 @@ impl Noise {
     /// What the reader should know. Call it when all processes of the run have ended.
     pub(crate) fn warnings(&self, environment: &Environment) -> Vec<String> {
         let mut warnings = before(environment);
+        if std::env::current_exe().is_ok_and(|program| is_stale(&program)) {
+            let warning =
+                "sources were changed since this program was built, so the commit is not its own: build it anew";
+            warnings.push(warning.to_owned());
+        }
         if let Some((begin, end)) = self.begin.zip(Ticks::read()) {
             warnings.extend(during(begin, end, environment.cores));
         }
@@ -145,6 +163,31 @@ mod tests {
         let text = serde_json::to_string(&environment).expect("has JSON");
         assert!(host.len() < 4 || !text.contains(&host), "{text}");
         assert_eq!("", commit(Path::new("/")));
+    }
+
+    #[test]
+    fn a_program_that_is_older_than_its_sources_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str, seconds: u64| {
+            let file = std::fs::File::create(folder.path().join(name)).expect("made");
+            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            file.set_modified(time).expect("set");
+        };
+        let place = |name: &str| folder.path().join(name);
+        let program = place("program");
+        at("program", 1000);
+        at("old.rs", 900);
+        at("a new.rs", 1100);
+        assert!(!is_stale(&program), "nobody says what it was built of");
+        let rule = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|it| place(it).display().to_string().replace(' ', "\\ ")).collect();
+            std::fs::write(place("program.d"), format!("{}: {}\n", program.display(), names.join(" ")))
+                .expect("written");
+        };
+        rule(&["old.rs", "gone.rs"]);
+        assert!(!is_stale(&program));
+        rule(&["old.rs", "a new.rs"]);
+        assert!(is_stale(&program));
     }
 
     #[test]
