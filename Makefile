@@ -61,9 +61,10 @@ bench: setup ## Measures all contenders in ten minutes (LABEL=machine, FULL=1), 
 	$(CARGO) build --release --package polyhost-bench --bins
 	$(BENCH) run --label $(LABEL) --out benches/results/ $(if $(FULL),--full)
 
-targets: setup ## Measures, and compares with the targets of the project
+targets: setup ## Measures, and compares with the targets of the project (LABEL=machine), into benches/results
 	$(CARGO) build --release --package polyhost-bench --bins
-	$(BENCH) run --suite targets
+	mkdir -p benches/results
+	$(BENCH) run --suite targets --label $(LABEL) --json benches/results/$$(date -u +%F)-$(LABEL)-targets.json
 
 clean: ## Removes what was built; what was set up stays in .dotnet and .venv
 	$(CARGO) clean

@@ -112,7 +112,7 @@ enum Suite {
 pub(super) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     if let Some(Suite::Targets) = arguments.suite {
         let only = arguments.only.as_deref().unwrap_or_default();
-        return suite::targets(only, arguments.json.as_deref(), arguments.quick, arguments.seed);
+        return suite::targets(only, arguments.json.as_deref(), arguments.quick, arguments.seed, &arguments.label);
     }
     let setup = arguments.setup()?;
     let cells = setup.cells();

@@ -30,6 +30,8 @@ pub fn read(path: &Path) -> Result<RunResult, String> {
 #[derive(Deserialize)]
 struct Version {
     schema: serde_json::Value,
+    /// The checks that it is of, in place of a matrix.
+    suite: Option<String>,
 }
 
 /// Reads a result from text.
@@ -45,9 +47,11 @@ pub fn parse(text: &str) -> Result<RunResult, String> {
         }
         other => {
             let other = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
-            Err(format!(
-                "its schema is {other}, this program reads {SCHEMA}; measure again, or use the program that wrote it"
-            ))
+            let advice = match version.suite {
+                Some(suite) => format!("it is of `run --suite {suite}`, which is neither reported nor compared"),
+                None => "measure again, or use the program that wrote it".to_owned(),
+            };
+            Err(format!("its schema is {other}, this program reads {SCHEMA}; {advice}"))
         }
     }
 }
@@ -100,7 +104,7 @@ mod tests {
         let error = parse(r#"{"schema": "polyhost-bench/3", "cells": 7}"#).expect_err("another");
         assert!(error.contains("polyhost-bench/3") && error.contains(SCHEMA), "{error}");
         let error = parse(r#"{"schema": 1, "suite": "targets"}"#).expect_err("another");
-        assert!(error.contains("its schema is 1,"), "{error}");
+        assert!(error.contains("its schema is 1,") && error.contains("it is of `run --suite targets`"), "{error}");
         for (text, says) in [("{}", "no result"), ("", "no result"), (r#"{"schema": "polyhost-bench/2"}"#, "is not:")] {
             assert!(parse(text).is_err_and(|error| error.contains(says)), "{text}");
         }

@@ -11,7 +11,13 @@ use crate::targets::{NAMES, Targets};
 
 /// Exit code 1 where a target is missed, its whole interval on the wrong side, or where something fails. A check is
 /// skipped where its runtime or the guest for it is not there.
-pub(super) fn targets(only: &str, json: Option<&Path>, quick: bool, seed: u64) -> Result<ExitCode, Failure> {
+pub(super) fn targets(
+    only: &str,
+    json: Option<&Path>,
+    quick: bool,
+    seed: u64,
+    label: &str,
+) -> Result<ExitCode, Failure> {
     if !NAMES.iter().any(|(name, _)| name.starts_with(only)) {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
         return Err(format!("no check begins with {only}; there are: {}", names.join(", ")).into());
@@ -19,7 +25,7 @@ pub(super) fn targets(only: &str, json: Option<&Path>, quick: bool, seed: u64) -
     if cfg!(debug_assertions) {
         eprintln!("polyhost-bench: this is a debug build; its numbers mean nothing");
     }
-    let machine = environment::read("");
+    let machine = environment::read(label);
     let plan = if quick { Plan::QUICK } else { Plan::STANDARD };
     let to_stdout = json.is_some_and(|path| path.as_os_str() == "-");
     let mut bench = Targets::new(plan, seed);
