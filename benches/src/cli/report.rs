@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::{Failure, show};
-use crate::report::{csv, html, markdown, terminal};
+use crate::report::{csv, html, markdown, readme, terminal};
 use crate::result;
 
 /// Shows a result, or makes a page, a table or a text of it.
@@ -33,8 +33,10 @@ Examples:
 enum Format {
     /// Tables, as wide as the terminal
     Terminal,
-    /// Tables for a README or an issue
+    /// All tables, for an issue
     Markdown,
+    /// The few numbers that a README has
+    Readme,
     /// A row for each contender and cell; without cold starts
     Csv,
     /// One page with plots, which needs no other file, no script and no network
@@ -50,6 +52,7 @@ pub(super) fn report(arguments: &Report) -> Result<ExitCode, Failure> {
         Format::Terminal if arguments.out.is_some() => terminal::within(&result, None),
         Format::Terminal => terminal::render(&result),
         Format::Markdown => markdown::render(&result),
+        Format::Readme => readme::render(&result),
         Format::Csv => csv::render(&result),
         Format::Html => html::render(&result),
         Format::Json => serde_json::to_string(&result)? + "\n",

@@ -133,7 +133,7 @@ fn facts(result: &RunResult) -> String {
 }
 
 /// Text that means nothing to Markdown, in one line.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

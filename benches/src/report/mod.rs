@@ -5,6 +5,7 @@ pub(crate) mod csv;
 pub(crate) mod html;
 pub(crate) mod markdown;
 mod plots;
+pub(crate) mod readme;
 #[cfg(test)]
 pub(crate) mod sample;
 mod svg;

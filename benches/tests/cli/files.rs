@@ -120,7 +120,7 @@ fn arguments_that_make_no_sense_are_refused() {
         (&["compare", &good, &good, "--fail-over", "ten"][..], "a percentage from 0 on"),
         (&["compare", &good], "<NOW>"),
         (&["report"], "<FILE>"),
-        (&["report", &good, "--format", "pdf"], "[possible values: terminal, markdown, csv, html, json]"),
+        (&["report", &good, "--format", "pdf"], "[possible values: terminal, markdown, readme, csv, html, json]"),
         (&["report", &good, "--out", "/no/such/folder/a.html"], "cannot write /no/such/folder/a.html"),
     ] {
         let refused = run(arguments);
