@@ -402,6 +402,43 @@ def include(d):
     }
 }
 
+#[test]
+fn another_schema_of_the_same_messages_is_refused_by_name() {
+    let guest = "
+from changing_pb2 import Thing
+from polyhost import export
+
+@export('field')
+def field(d):
+    return Thing.DESCRIPTOR.fields[0].name.encode()
+";
+    let folder = Folder::new("schema", &[("guest.py", guest), ("changing_pb2.py", MESSAGES)]);
+    let load = || python().load(&folder.file("guest.py"), &LoadOptions::new());
+    let first = load().unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!("name", ask(&*load().expect("shares it"), "field", ""));
+    std::fs::write(folder.path().join("changing_pb2.py"), MESSAGES.replace("04name", "04nick")).expect("written");
+    let error = load().expect_err("a schema is registered once");
+    assert_eq!(ErrorKind::Load, error.kind());
+    for part in ["changing.proto", "one pool", "start the process again"] {
+        assert!(error.message().contains(part), "{error:?}");
+    }
+    assert_eq!("name", ask(&*first, "field", ""));
+    std::fs::write(folder.path().join("changing_pb2.py"), MESSAGES).expect("written");
+    load().expect("is the old one again");
+}
+
+/// What protoc makes of `message Thing { string name = 1; }`.
+const MESSAGES: &str = r#"
+from google.protobuf import descriptor_pool as _descriptor_pool
+from google.protobuf.internal import builder as _builder
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0e\x63hanging.proto\x12\x0b\x63hanging.v1"\x15\n\x05Thing\x12\x0c\n\x04name\x18\x01 \x01(\tb\x06proto3')
+
+_globals = globals()
+_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'changing_pb2', _globals)
+"#;
+
 const EXTENSION: &str = r#"
 #include <Python.h>
 static int fill(PyObject *module) {

@@ -86,6 +86,9 @@ class Tree:
         return [m for name, m in list(sys.modules.items()) if name.partition(".")[0] in tops]
 
 
+# What google.protobuf says of a schema that is not the one it has, in C and in Python.
+_SCHEMA_CONFLICTS = ("into descriptor pool", "Conflict register for file")
+
 # By the numbered name of each top-level module.
 _trees: dict[str, Tree] = {}
 _numbers = itertools.count(1)
@@ -199,6 +202,16 @@ def load(
         resolved = _export.resolve(exports)
         tree.functions = [_weak(each.function) for each in exports]
         return tree, resolved, _export.descriptors(resolved)
+    except TypeError as error:
+        _forget(tree)
+        if any(text in str(error) for text in _SCHEMA_CONFLICTS):
+            raise LoadError(
+                f"the messages are others than those that were loaded before: {error}; "
+                "google.protobuf has one pool of schemas in a process, where none can change: "
+                "start the process again to have the new ones, or give the .proto and its package "
+                "other names"
+            ) from error
+        raise
     except BaseException:
         _forget(tree)
         raise
