@@ -22,6 +22,11 @@ fn main() {
     pyo3_build_config::use_pyo3_cfgs();
     pyo3_build_config::add_libpython_rpath_link_args();
     let python = pyo3_build_config::get();
+    assert!(
+        !python.is_free_threaded(),
+        "Python {} is a free-threaded build, which Polyhost does not host; let PYO3_PYTHON name one with a GIL",
+        python.version()
+    );
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
     let (package, compiled) = (out.join("package"), out.join("package.marshal"));
     write_package(&package);
