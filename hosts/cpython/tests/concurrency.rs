@@ -5,8 +5,10 @@ mod common;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use common::{ask, call, call_in, function, load, load_with};
-use polyhost_bridge::{CallContext, Capabilities, Export, Function, LoadOptions, Output, Services};
+use common::{ask, call, call_in, function, load, load_with, python};
+use polyhost_bridge::{
+    CallContext, CancelToken, Capabilities, ErrorKind, Export, Function, LoadOptions, Output, Services,
+};
 
 const N: usize = 24;
 
@@ -235,5 +237,51 @@ fn a_deadline_is_no_matter_of_other_calls() {
                 }
             });
         }
+    });
+}
+
+/// Nobody can have C code let go of the GIL: Python waits, and the host does where it calls Python alone.
+#[test]
+fn c_code_that_keeps_the_gil_holds_up_no_cancel() {
+    let folder = common::Folder::new(
+        "gil",
+        &[(
+            "guest.py",
+            "
+import ctypes
+from polyhost import export
+
+# Of a library that is called with the GIL held, as the code of extensions is.
+system = ctypes.PyDLL(None).system
+
+@export('hold')
+def hold(command: bytes) -> bytes:
+    system(command)
+    while True:
+        pass
+
+@export('echo')
+def echo(data: bytes) -> bytes:
+    return data
+",
+        )],
+    );
+    let pipe = |name: &str| folder.path().join(name);
+    let made = std::process::Command::new("mkfifo").arg(pipe("inside")).arg(pipe("go")).status();
+    assert!(made.expect("every Unix has it").success());
+    let module = python().load(&folder.file("guest.py"), &LoadOptions::new()).unwrap_or_else(|e| panic!("{e:?}"));
+    let (hold, echo) = (function(&*module, "hold"), function(&*module, "echo"));
+    let token = CancelToken::new();
+    let cx = CallContext::none().with_cancel(&token);
+    let input = format!("cd '{}' && echo > inside && cat go", folder.path().display());
+    std::thread::scope(|scope| {
+        let holding = scope.spawn(|| hold.call(&cx, input.as_bytes(), &mut Output::new()));
+        std::fs::read(pipe("inside")).expect("is written to when the GIL is held");
+        let waiting = scope.spawn(|| echo.call(&CallContext::none(), b"x", &mut Output::new()));
+        token.cancel();
+        std::fs::write(pipe("go"), "").expect("is read from");
+        let stopped = holding.join().expect("no panic").expect_err("is stopped when it is back");
+        assert_eq!(ErrorKind::Cancelled, stopped.kind(), "{stopped:?}");
+        waiting.join().expect("no panic").expect("gets in");
     });
 }

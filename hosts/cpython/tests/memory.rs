@@ -52,6 +52,17 @@ def drop(data: bytes) -> bytes:
     return data
 
 
+@export("by_itself")
+def by_itself(data: bytes) -> bytes:
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    taken = libc.malloc(ctypes.c_size_t(200 << 20))
+    libc.free(ctypes.c_void_p(taken))
+    return b"nothing" if taken is None else b"taken"
+
+
 @export("echo")
 def echo(data: bytes) -> bytes:
     return data
@@ -106,6 +117,12 @@ fn what_guests_take_is_limited_and_given_back() {
         "{error:?}"
     );
     load("import json, decimal\n").expect("is not");
+}
+
+#[test]
+fn what_c_code_takes_by_itself_is_not_seen() {
+    let module = load(GUEST).expect("loads");
+    assert_eq!(b"taken", &*call(&*module, "by_itself").expect("is not Python's"));
 }
 
 #[test]

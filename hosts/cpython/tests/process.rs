@@ -207,6 +207,45 @@ fn a_fault_in_c_ends_the_process_by_a_signal() {
 }
 
 #[test]
+fn a_guest_may_have_an_interpreter_of_its_own_without_polyhost() {
+    if !in_good_child("a_guest_may_have_an_interpreter_of_its_own_without_polyhost") {
+        return;
+    }
+    let module = load(
+        "
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+from polyhost import export
+
+@export('run')
+def run(code: bytes) -> bytes:
+    own = interpreters.create()
+    try:
+        # Raises up to 3.12, returns what was raised from then on.
+        raised = interpreters.run_string(own, code.decode())
+        return (str(raised.formatted) if raised else 'done').encode()
+    except interpreters.RunFailedError as error:
+        return str(error).encode()
+    finally:
+        interpreters.destroy(own)
+
+@export('echo')
+def echo(data: bytes) -> bytes:
+    return data
+",
+    );
+    for _ in 0..3 {
+        assert_eq!("done", ask(&*module, "run", "assert sum(range(10)) == 45"));
+        let refused = ask(&*module, "run", "import polyhost");
+        assert!(refused.contains("No module named 'polyhost'"), "{refused}");
+        assert_eq!("x", ask(&*module, "echo", "x"));
+    }
+    python().shutdown(PATIENCE).expect("nobody is inside");
+}
+
+#[test]
 fn sources_of_every_kind_load_by_the_registrys_names() {
     if !in_good_child("sources_of_every_kind_load_by_the_registrys_names") {
         return;
