@@ -5,9 +5,10 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{call, load, load_with, lua};
+use common::{call, in_child, load, load_with, lua};
 use polyhost_bridge::{
     CallContext, CancelToken, Error, ErrorKind, Export, Function, LoadOptions, Module, Output, Runtime, Services,
+    UnloadVerdict,
 };
 
 const LOOPS: &str = r#"
@@ -267,6 +268,49 @@ fn many_vms_are_interrupted_at_once() {
     for thread in threads {
         assert_eq!(ErrorKind::Cancelled, thread.join().expect("no panic"));
     }
+}
+
+/// A library function is one step: it is stopped when it returns, and a pattern can keep it for ever. The VM it holds is
+/// lost, and nobody waits for it but who calls that very module.
+#[test]
+fn a_pattern_without_end_is_not_stopped_and_holds_up_nobody_else() {
+    if !in_child("a_pattern_without_end_is_not_stopped_and_holds_up_nobody_else") {
+        return;
+    }
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let mut services = Services::new();
+    let service = polyhost_native::function(Export::bytes("host/Ready"), move |_cx, _input, _output| {
+        ready.send(std::fs::read_link("/proc/thread-self").expect("Linux has it")).expect("the test waits");
+        Ok(())
+    });
+    services.add(service).expect("the only one");
+    let text = "local polyhost = require 'polyhost'
+        local ready = polyhost.service('host/Ready')
+        polyhost.export('a/Find', function()
+            ready('')
+            return tostring((('a'):rep(64)):find(('a?'):rep(64) .. ('a'):rep(64) .. 'b'))
+        end)";
+    let lua = lua();
+    let module = lua.load(&common::source(text), &LoadOptions::new().services(services)).expect("it loads");
+    let token = CancelToken::new();
+    let (find, cx) = (module.function("a/Find").expect("exported"), CallContext::none().with_cancel(&token));
+    std::thread::spawn(move || find.call(&cx, b"", &mut Output::new()));
+    let thread = is_ready.recv().expect("the guest is inside");
+    // What comes before the pattern takes microseconds.
+    let spent = || {
+        let text = std::fs::read_to_string(std::path::Path::new("/proc").join(&thread).join("schedstat"));
+        let text = text.expect("the thread is there");
+        text.split(' ').next().expect("nanoseconds on a processor").parse::<u64>().expect("a number")
+    };
+    let before = spent();
+    while spent() < before + 50_000_000 {
+        std::thread::yield_now();
+    }
+    token.cancel();
+    let other = load(&lua, "require('polyhost').export('a/Echo', function(request) return request end)");
+    assert_eq!(b"x", call(&*other, "a/Echo", b"x").expect("is not held up").as_slice());
+    let UnloadVerdict::StillAlive { what } = module.unload(Duration::from_millis(10)) else { panic!("it was stopped") };
+    assert!(what.iter().any(|line| line.contains("inside")), "{what:?}");
 }
 
 /// Calls of one request, one after the other, are watched by what the first made; and others come between.

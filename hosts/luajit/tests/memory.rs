@@ -97,6 +97,16 @@ fn requests_beyond_the_limit_are_refused_and_those_below_are_not() {
 }
 
 #[test]
+fn a_request_that_no_string_can_hold_is_refused() {
+    let module = load_with(HOGS, LoadOptions::new());
+    // Of zero pages, which nobody reads.
+    let error = call(&*module, "fine/Echo", &vec![0; i32::MAX as usize + 1]).expect_err("too large");
+    assert_eq!(ErrorKind::Exhausted, error.kind(), "{error:?}");
+    assert!(error.message().contains("2147483648 bytes"), "{error}");
+    assert_eq!(b"x", call(&*module, "fine/Echo", b"x").expect("an echo").as_slice());
+}
+
+#[test]
 fn messages_beyond_the_limit_are_refused() {
     let text = r#"
         local polyhost = require "polyhost"
@@ -194,6 +204,52 @@ fn unloading_gives_the_memory_back() {
     let grown = resident().saturating_sub(before);
     // Each holds about 6 MB while it is loaded.
     assert!(grown < 32 << 20, "{grown} bytes more after 100 modules");
+}
+
+/// Machine code is beside the limit on memory, and has LuaJIT's own.
+#[test]
+fn machine_code_is_not_counted_and_bounded() {
+    if !in_child("machine_code_is_not_counted_and_bounded") {
+        return;
+    }
+    let compiled = || -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux");
+        let mut code = 0;
+        for line in maps.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            let (range, rights) = (fields.next().expect("addresses"), fields.next().expect("rights"));
+            // No offset, device, inode and file are these.
+            if rights.contains('x') && fields.nth(2) == Some("0") && fields.next().is_none() {
+                let (from, to) = range.split_once('-').expect("two addresses");
+                let number = |text| usize::from_str_radix(text, 16).expect("an address");
+                code += number(to) - number(from);
+            }
+        }
+        code
+    };
+    let module = load_with(
+        r#"
+        local polyhost = require "polyhost"
+        polyhost.export("a/Compile", function(request)
+            local sum = 0
+            for i = 1, 3000 do
+                local run = load(("local n = ... for i = 1, 100 do n = n * %d %% 1e6 + i end return n"):format(i))
+                sum = sum + run(i)
+            end
+            return tostring(sum)
+        end)
+    "#,
+        limited(),
+    );
+    let before = compiled();
+    let first = call(&*module, "a/Compile", b"").expect("fits").into_vec();
+    let after = compiled();
+    assert!(after > before, "nothing was compiled");
+    for _ in 0..5 {
+        assert_eq!(first, call(&*module, "a/Compile", b"").expect("fits").as_slice());
+    }
+    let grown = compiled() - before;
+    assert!(grown <= 4 << 20, "{grown} bytes of machine code");
 }
 
 #[test]
