@@ -10,7 +10,7 @@ FUZZ ?= 30
 # How long `make hunt` takes, in seconds.
 HUNT ?= 600
 
-.PHONY: help demo test test-web fuzz hunt setup report fmt lint docs bench targets clean
+.PHONY: help demo test test-web fuzz hunt races setup report fmt lint docs bench targets clean
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,10 @@ fuzz: setup ## Feeds damaged bytes to everything that reads foreign ones, FUZZ=3
 
 hunt: setup ## Looks for deadlocks among the runtimes, for HUNT=600 seconds
 	POLYHOST_HUNT_SECONDS=$(HUNT) $(CARGO) test $$($(SETUP) scope) --test crossing -- --nocapture
+
+races: setup ## Has loom run every order in which threads may take turns, where they share what no lock guards
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/races $(CARGO) test --release --lib races \
+	    --package polyhost-bridge --package polyhost-cpython --package polyhost-luajit
 
 setup: ## Gets the runtimes onto this machine, where they are missing
 	$(CARGO) build $(TOOL)

@@ -5,9 +5,10 @@ mod current;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
-use std::sync::atomic::{Ordering, compiler_fence, fence};
+use std::sync::atomic::compiler_fence;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::{Ordering, fence};
 
 pub(crate) use current::{Current, Drained, Kept, Replaced};
 
@@ -75,13 +76,13 @@ pub(crate) fn is_light() -> bool {
 const MEMBARRIER_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
 const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 fn membarrier(command: libc::c_int) -> bool {
     // SAFETY: membarrier takes three integers and touches no memory of ours.
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
 fn membarrier(_command: libc::c_int) -> bool {
     false
 }

@@ -7,12 +7,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread::ThreadId;
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::thread::{self, ThreadId};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Why a call is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,7 +209,7 @@ impl Token {
 
     /// Takes one listener off the list, the given one or any, and runs it. False where there is none.
     fn run_one(&self, id: Option<u64>, reason: CancelReason) -> bool {
-        let me = std::thread::current().id();
+        let me = thread::current().id();
         let mut listeners = self.lock();
         let Some(at) = listeners.list.iter().position(|(it, _)| id.is_none_or(|id| id == *it)) else {
             return false;
@@ -250,7 +251,7 @@ pub struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let token = &self.token;
-        let me = std::thread::current().id();
+        let me = thread::current().id();
         let mut listeners = token.lock();
         let at = listeners.list.iter().position(|(it, _)| *it == self.id);
         let removed = at.map(|at| listeners.list.swap_remove(at));
@@ -431,5 +432,58 @@ mod tests {
     #[test]
     fn past_deadlines_are_cancelled_from_the_start() {
         assert_eq!(Some(CancelReason::DeadlineExceeded), CancelToken::with_deadline(Instant::now()).reason());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod races {
+    use super::*;
+    use crate::sync::atomic::AtomicUsize;
+    use crate::sync::loom;
+
+    /// Counts in how often a listener has run.
+    fn listen(token: &CancelToken, count: &Arc<AtomicUsize>) -> Subscription {
+        let count = count.clone();
+        token.on_cancel(move |_| _ = count.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn cancel_elsewhere(token: &CancelToken) -> thread::JoinHandle<()> {
+        let token = token.clone();
+        thread::spawn(move || token.cancel())
+    }
+
+    #[test]
+    fn a_listener_runs_once_however_late_it_comes() {
+        loom::model(|| {
+            let (token, count) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+            let others = [cancel_elsewhere(&token), cancel_elsewhere(&token)];
+            let _subscription = listen(&token, &count);
+            others.into_iter().for_each(|other| other.join().expect("no panic"));
+            assert_eq!(1, count.load(Ordering::Relaxed));
+        });
+    }
+
+    #[test]
+    fn a_listener_that_was_taken_off_never_runs() {
+        loom::model(|| {
+            let (token, count) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+            let subscription = listen(&token, &count);
+            let other = cancel_elsewhere(&token);
+            drop(subscription);
+            let before = count.load(Ordering::Relaxed);
+            other.join().expect("no panic");
+            assert_eq!(before, count.load(Ordering::Relaxed));
+        });
+    }
+
+    #[test]
+    fn a_child_is_cancelled_with_its_parent_whenever_it_was_made() {
+        loom::model(|| {
+            let parent = CancelToken::new();
+            let other = cancel_elsewhere(&parent);
+            let child = parent.child();
+            other.join().expect("no panic");
+            assert_eq!(Some(CancelReason::Cancelled), child.reason());
+        });
     }
 }

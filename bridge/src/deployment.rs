@@ -4,13 +4,14 @@ mod function;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::boundary::{Current, Drained, Replaced};
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::{Export, Function};
 use crate::module::{Module, UnloadVerdict, no_such_export};
+use crate::sync::{Mutex, MutexGuard};
 use function::{Deployed, View};
 
 /// A name under which one version of a module after another runs.

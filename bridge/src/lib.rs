@@ -33,6 +33,8 @@ mod registry;
 mod report;
 mod runtime;
 mod service;
+#[doc(hidden)]
+pub mod sync;
 pub mod workers;
 
 pub use bytes::Bytes;

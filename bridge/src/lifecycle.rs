@@ -10,20 +10,21 @@ mod threads;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::boundary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::output::Output;
+use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex};
 
-use threads::{HERE, Here, Slots, THREADS};
+use threads::{HERE, Here, Slots, threads};
 pub(crate) use threads::{Use, users};
 
 /// Calls on one thread may be nested this deep: a guest calls a service, which calls a guest, and so on.
-pub const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Counts the calls inside one module and refuses new ones once it is closed, or at a limit.
 ///
@@ -53,7 +54,7 @@ const CLOSED: u8 = 1;
 const COUNTED: u8 = 2;
 
 /// The names of modules by id, for an error that names a chain of calls.
-static NAMES: Mutex<BTreeMap<u64, Arc<str>>> = Mutex::new(BTreeMap::new());
+static NAMES: std::sync::Mutex<BTreeMap<u64, Arc<str>>> = std::sync::Mutex::new(BTreeMap::new());
 
 impl Lifecycle {
     /// Open, with nobody inside, without a name and without limits but [`MAX_DEPTH`].
@@ -69,7 +70,7 @@ impl Lifecycle {
     }
 
     fn limited(limits: &Limits) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Lifecycle {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             detour: AtomicU8::new(if limits.calls.is_some() { COUNTED } else { 0 }),
@@ -160,6 +161,9 @@ impl Lifecycle {
 
     /// Whether [`Lifecycle::close`] was called.
     pub fn is_closed(&self) -> bool {
+        // What is SeqCst about a load and a read-modify-write, loom knows of fences only.
+        #[cfg(loom)]
+        crate::sync::atomic::fence(Ordering::SeqCst);
         self.detour.load(Ordering::SeqCst) & CLOSED != 0
     }
 
@@ -190,7 +194,7 @@ impl Lifecycle {
     /// How many calls are inside, those of this thread left out.
     pub fn inside(&self) -> usize {
         let mine = HERE.with(|here| here.slots.get()).map_or(std::ptr::null(), std::ptr::from_ref);
-        let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = threads();
         let of_others = threads.all.iter().filter(|slots| !std::ptr::eq(**slots, mine));
         let on_threads: usize = of_others.map(|slots| self.count(slots)).sum();
         on_threads + self.suspended.load(Ordering::SeqCst)
@@ -466,5 +470,95 @@ mod tests {
         assert!(lifecycle.suspend().is_err());
         drop(guard);
         assert_eq!(0, lifecycle.drain(Duration::MAX));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod races {
+    use super::*;
+    use crate::sync::{loom, thread};
+
+    /// What calls leave behind, by which it shows who was inside when.
+    #[derive(Default)]
+    struct Module {
+        lifecycle: Arc<Lifecycle>,
+        calls: AtomicUsize,
+        /// Of another module.
+        next: Lifecycle,
+    }
+
+    impl Module {
+        /// A call, where it is let in.
+        fn call(&self) {
+            if let Ok(_inside) = self.lifecycle.enter() {
+                self.calls.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        /// Unloads: from then on the calls are what they were.
+        fn unload(&self) -> usize {
+            self.lifecycle.close();
+            assert_eq!(0, self.lifecycle.drain(Duration::MAX));
+            // A load may see any value that is not known to be older than another.
+            self.calls.load(Ordering::Relaxed)
+        }
+    }
+
+    fn model(limits: Limits, call: fn(&Module), callers: usize) {
+        loom::model(move || {
+            let module = Arc::new(Module { lifecycle: Arc::new(Lifecycle::limited(&limits)), ..Module::default() });
+            let caller = || {
+                let module = module.clone();
+                thread::spawn(move || call(&module))
+            };
+            let callers: Vec<_> = (0..callers).map(|_| caller()).collect();
+            let calls = module.unload();
+            callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
+            assert_eq!(calls, module.calls.load(Ordering::Relaxed), "a call was inside after all were out");
+            assert_eq!(0, module.lifecycle.counted.load(Ordering::Relaxed));
+        });
+    }
+
+    #[test]
+    fn nobody_is_inside_of_what_was_drained() {
+        model(Limits::new(), Module::call, 1);
+    }
+
+    #[test]
+    fn two_are_waited_for() {
+        model(Limits::new(), Module::call, 2);
+    }
+
+    #[test]
+    fn nobody_is_inside_of_what_was_drained_where_calls_are_counted() {
+        model(Limits::new().calls(1), Module::call, 1);
+    }
+
+    #[test]
+    fn a_call_within_a_call_is_waited_for() {
+        let nested = |module: &Module| {
+            let _outer = module.lifecycle.enter();
+            module.call();
+        };
+        model(Limits::new(), nested, 1);
+    }
+
+    #[test]
+    fn a_call_is_waited_for_that_was_followed_by_one_elsewhere() {
+        let elsewhere = |module: &Module| {
+            module.call();
+            drop(module.next.enter());
+        };
+        model(Limits::new(), elsewhere, 1);
+    }
+
+    #[test]
+    fn a_suspended_call_is_waited_for() {
+        let suspended = |module: &Module| {
+            if let Ok(_inside) = module.lifecycle.suspend() {
+                module.calls.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        model(Limits::new(), suspended, 2);
     }
 }

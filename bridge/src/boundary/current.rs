@@ -8,13 +8,14 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::barrier_everywhere;
 use crate::error::Result;
 use crate::lifecycle::{Use, users};
+use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use crate::sync::{Arc, Condvar, Mutex};
 
 /// The value that is used now.
 pub(crate) struct Current<T> {
@@ -126,7 +127,7 @@ impl<T: Send + Sync> Current<T> {
 impl<T> Drop for Current<T> {
     fn drop(&mut self) {
         // SAFETY: it came from `Arc::into_raw`; nobody uses it, as each use borrows this.
-        drop(unsafe { Arc::from_raw(*self.value.get_mut()) });
+        drop(unsafe { Arc::from_raw(self.value.load(Ordering::Relaxed)) });
     }
 }
 
@@ -257,5 +258,85 @@ impl<T: Send + Sync, O: AsRef<Current<T>>> Drop for Kept<T, O> {
         // Pairs with the barrier of who waits: they see us gone, or we see them.
         fence(Ordering::SeqCst);
         self.of.as_ref().left();
+    }
+}
+
+#[cfg(all(test, loom))]
+mod races {
+    use std::sync::Arc as StdArc;
+
+    use super::*;
+    use crate::sync::{loom, thread};
+
+    type Shared = StdArc<Current<AtomicUsize>>;
+
+    fn use_once(current: &Shared) {
+        current.enter().expect("not too deep").fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn keep(current: &Shared) {
+        let kept = current.enter().expect("not too deep").keep(current.clone());
+        kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The value, which loom finds used if anybody still does.
+    fn free(drained: Drained<AtomicUsize>) -> usize {
+        match drained {
+            Drained::Free(mut value) => value.with_mut(|value| *value),
+            Drained::Used(_, others, own) => panic!("waited in vain for {others} others, and {own}"),
+        }
+    }
+
+    /// While others use what is current, it is replaced, and waited for. Every use is of one value or the other.
+    fn model(uses: &'static [fn(&Shared)], replacements: usize) {
+        loom::model(move || {
+            let current: Shared = StdArc::new(Current::new(AtomicUsize::new(0)));
+            let user = |used: &fn(&Shared)| {
+                let (current, used) = (current.clone(), *used);
+                thread::spawn(move || used(&current))
+            };
+            let users: Vec<_> = uses.iter().map(user).collect();
+            let mut used = 0;
+            for _ in 0..replacements {
+                let old = current.replace(AtomicUsize::new(0));
+                used += free(current.drain(old, Duration::MAX));
+            }
+            users.into_iter().for_each(|user| user.join().expect("no panic"));
+            let last = current.replace(AtomicUsize::new(0));
+            used += free(current.drain(last, Duration::ZERO));
+            assert_eq!(uses.len(), used);
+        });
+    }
+
+    #[test]
+    fn what_is_used_is_not_freed() {
+        model(&[use_once], 1);
+    }
+
+    #[test]
+    fn what_is_used_is_not_freed_where_it_is_replaced_again() {
+        model(&[use_once], 2);
+    }
+
+    #[test]
+    fn what_two_use_is_not_freed() {
+        model(&[use_once, use_once], 1);
+    }
+
+    #[test]
+    fn what_is_kept_is_not_freed() {
+        model(&[keep], 1);
+    }
+
+    #[test]
+    fn what_is_dropped_unwaited_is_not_freed_while_it_is_used() {
+        // What is used then is leaked, which loom would call a fault: so nobody keeps it.
+        loom::model(|| {
+            let current: Shared = StdArc::new(Current::new(AtomicUsize::new(0)));
+            let other = current.clone();
+            let user = thread::spawn(move || use_once(&other));
+            user.join().expect("no panic");
+            drop(current.replace(AtomicUsize::new(0)));
+        });
     }
 }

@@ -407,3 +407,35 @@ fn no_call_fails_or_goes_back_while_versions_change() {
     });
     assert_eq!(ROUNDS as u64 + 1, deployment.version());
 }
+
+#[cfg(loom)]
+mod races {
+    use super::*;
+    use crate::sync::{loom, thread};
+
+    #[test]
+    fn a_call_runs_in_a_version_that_is_loaded() {
+        loom::model(|| {
+            let deployment = deployment();
+            let function = deployment.function("a").expect("is exported");
+            let caller = thread::spawn(move || ask(&function).expect("no call fails"));
+            assert_eq!(&UnloadVerdict::Unloaded, verdict(&deploy(&deployment, "2")));
+            let told = caller.join().expect("no panic");
+            assert!(["1", "2"].contains(&&*told), "{told}");
+        });
+    }
+
+    #[test]
+    fn a_call_is_in_or_refused_when_a_deployment_closes() {
+        loom::model(|| {
+            let deployment = deployment();
+            let function = deployment.function("a").expect("is exported");
+            let caller = thread::spawn(move || ask(&function));
+            assert_eq!(UnloadVerdict::Unloaded, deployment.close(Duration::MAX));
+            match caller.join().expect("no panic") {
+                Ok(told) => assert_eq!("1", told),
+                Err(error) => assert_eq!(ErrorKind::Closed, error.kind()),
+            }
+        });
+    }
+}

@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::{MAX_DEPTH, ending, nested_too_deep};
 use crate::boundary;
 use crate::error::Result;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{LazyLock, Mutex, MutexGuard, thread_local};
 
 /// What one thread is inside of, outermost first, by id. Written by that thread alone. Never freed: the next thread
 /// gets it.
@@ -24,7 +25,11 @@ pub(super) struct Threads {
     free: Vec<&'static Slots>,
 }
 
-pub(super) static THREADS: Mutex<Threads> = Mutex::new(Threads { all: Vec::new(), free: Vec::new() });
+static THREADS: LazyLock<Mutex<Threads>> = LazyLock::new(Mutex::default);
+
+pub(super) fn threads() -> MutexGuard<'static, Threads> {
+    LazyLock::force(&THREADS).lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 thread_local! {
     /// Without a destructor, so that asking is one load.
@@ -53,11 +58,11 @@ impl Here {
             return Some(slots);
         }
         OWNED.try_with(|_| ()).ok()?;
-        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = threads();
         let slots = threads.free.pop().unwrap_or_else(|| {
             let new = Slots {
-                inside: [const { AtomicU64::new(0) }; MAX_DEPTH],
-                uses: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_DEPTH],
+                inside: std::array::from_fn(|_| AtomicU64::new(0)),
+                uses: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
             };
             let slots: &'static Slots = Box::leak(Box::new(new));
             threads.all.push(slots);
@@ -71,12 +76,16 @@ impl Here {
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        // loom has its statics end before its threads do.
+        if cfg!(loom) {
+            return;
+        }
         let slots = HERE.with(|here| {
             here.light.set(None);
             here.slots.take()
         });
         if let Some(slots) = slots {
-            THREADS.lock().unwrap_or_else(PoisonError::into_inner).free.push(slots);
+            threads().free.push(slots);
         }
     }
 }
@@ -133,8 +142,7 @@ pub(crate) fn users(address: *const ()) -> (usize, usize) {
         let same = |slot: &&AtomicPtr<()>| std::ptr::eq(slot.load(Ordering::Acquire), address);
         slots.uses.iter().filter(same).count()
     };
-    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-    threads.all.iter().fold((0, 0), |(others, own), slots| match std::ptr::eq(*slots, mine) {
+    threads().all.iter().fold((0, 0), |(others, own), slots| match std::ptr::eq(*slots, mine) {
         true => (others, own + count(slots)),
         false => (others + count(slots), own),
     })

@@ -212,5 +212,13 @@ pub(crate) fn varint(mut value: u64) -> Vec<u8> {
 
 /// `levels` messages, each in field `f_message` of the one around it.
 pub(crate) fn nested(levels: usize) -> Vec<u8> {
-    (0..levels).fold(Vec::new(), |inner, _| delimited(17, &inner))
+    // Inside out, without a copy of the inside at each level.
+    let mut len = 0;
+    let head = |_| {
+        let head = [varint(17 << 3 | 2), varint(len as u64)].concat();
+        len += head.len();
+        head
+    };
+    let heads: Vec<_> = (0..levels).map(head).collect();
+    heads.into_iter().rev().flatten().collect()
 }

@@ -19,9 +19,11 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use polyhost_bridge::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use polyhost_bridge::sync::{Condvar, Instant, Mutex, spin_loop, thread, thread_local};
 
 /// How long a holder may go on entering while somebody waits: many times what it costs to hand over.
 const SLICE: Duration = Duration::from_micros(50);
@@ -36,7 +38,7 @@ const LEFT: Duration = Duration::from_micros(2);
 const PAST: u32 = 32;
 
 /// After so many entries in a row a thread counts as the only one.
-const ALONE: u32 = 1024;
+const ALONE: u32 = if cfg!(loom) { 2 } else { 1024 };
 
 /// The word: the number of entries so far, and two flags.
 const HELD: u64 = 1;
@@ -76,7 +78,7 @@ struct Turn {
 }
 
 impl Gate {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Gate {
             alone: AtomicUsize::new(0),
             last: AtomicUsize::new(0),
@@ -250,16 +252,17 @@ impl Turn {
 
 /// Kept per thread, so that waiting allocates nothing.
 fn own_turn() -> Arc<Turn> {
-    thread_local! { static TURN: OnceCell<Arc<Turn>> = const { OnceCell::new() } }
+    thread_local! { static TURN: OnceCell<Arc<Turn>> = const { OnceCell::new() }; }
     TURN.try_with(|turn| turn.get_or_init(Arc::default).clone()).unwrap_or_default()
 }
 
 /// A moment; shorter than the shortest call, and it lets others run where processors are few.
 fn pause() {
-    for _ in 0..16 {
-        std::hint::spin_loop();
+    const SPINS: usize = if cfg!(loom) { 0 } else { 16 };
+    for _ in 0..SPINS {
+        spin_loop();
     }
-    std::thread::yield_now();
+    thread::yield_now();
 }
 
 #[cfg(test)]
@@ -343,5 +346,44 @@ mod tests {
         });
         assert_eq!(160_000, entries.into_inner());
         assert!(gate.queue.lock().expect("not poisoned").is_empty());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod races {
+    use super::*;
+    use polyhost_bridge::sync::loom;
+
+    /// `threads` enter so often each; loom interrupts them so often at most.
+    fn model(threads: usize, entries: usize, interruptions: usize) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(interruptions);
+        model.check(move || {
+            let gate = Arc::new(Gate::new());
+            let enter = |thread: usize| {
+                let gate = gate.clone();
+                move || {
+                    for _ in 0..entries {
+                        let pass = gate.enter(thread);
+                        gate.leave(pass);
+                    }
+                }
+            };
+            let others: Vec<_> = (2..=threads).map(|other| thread::spawn(enter(other))).collect();
+            enter(1)();
+            others.into_iter().for_each(|other| other.join().expect("no panic"));
+            assert!(gate.queue.lock().expect("not poisoned").is_empty(), "somebody is left waiting");
+            assert!(gate.leave(gate.enter(1)), "somebody is left inside");
+        });
+    }
+
+    #[test]
+    fn two_of_two_enter_again_and_again() {
+        model(2, 2, 3);
+    }
+
+    #[test]
+    fn three_of_three_enter() {
+        model(3, 1, 2);
     }
 }

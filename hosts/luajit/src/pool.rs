@@ -9,10 +9,11 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use polyhost_bridge::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use polyhost_bridge::sync::{Condvar, Instant, Mutex, MutexGuard, spin_loop, thread, thread_local};
 use polyhost_bridge::{CallContext, CancelReason, Error, Result};
 
 use crate::error;
@@ -61,6 +62,9 @@ struct Waiting {
 /// thread.
 const SLICE: Duration = Duration::from_micros(50);
 
+/// Of the heir between two looks.
+const SPINS: usize = if cfg!(loom) { 0 } else { 16 };
+
 /// A held place; see [`Pool::borrow`]. Stays on its thread.
 pub(crate) struct Lease<'a> {
     pool: &'a Pool,
@@ -78,7 +82,7 @@ thread_local! {
 impl Pool {
     /// `places` free places.
     pub(crate) fn new(places: usize, patience: Duration) -> Pool {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let places = (0..places).map(|_| Place { owner: AtomicU64::new(0), call: AtomicUsize::new(0) }).collect();
         Pool { id: NEXT.fetch_add(1, Ordering::Relaxed), places, queue: Mutex::default(), patience }
     }
@@ -89,7 +93,7 @@ impl Pool {
     #[inline]
     pub(crate) fn borrow(&self, call: usize, names: &dyn Names, cx: &CallContext) -> Result<Lease<'_>> {
         let me = me();
-        let (pool, last) = LAST.get();
+        let (pool, last) = LAST.with(Cell::get);
         // With one place only the place itself says whether it is ours.
         if pool == self.id || self.places.len() == 1 {
             let index = if pool == self.id { last } else { 0 };
@@ -142,7 +146,7 @@ impl Pool {
 
     #[inline]
     fn lease(&self, index: usize, owner: u64) -> Lease<'_> {
-        LAST.set((self.id, index));
+        LAST.with(|last| last.set((self.id, index)));
         Lease { pool: self, index, owner, _thread: PhantomData }
     }
 
@@ -183,10 +187,10 @@ impl Pool {
             if free.is_some() && free == before {
                 break;
             }
-            for _ in 0..16 {
-                std::hint::spin_loop();
+            for _ in 0..SPINS {
+                spin_loop();
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         let mut queue = self.queue();
         if waiter.state().granted.is_none()
@@ -495,5 +499,61 @@ mod tests {
         assert!(pool.retire(0));
         assert!(pool.retire(0));
         assert_eq!(ErrorKind::Exhausted, borrow(&pool, &CallContext::none()).map(drop).expect_err("retired").kind());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod races {
+    use super::*;
+    use polyhost_bridge::CancelToken;
+    use polyhost_bridge::sync::loom;
+
+    struct Nameless;
+
+    impl Names for Nameless {
+        fn name(&self, _: usize) -> &str {
+            "a call"
+        }
+    }
+
+    fn model(run: fn(Arc<Pool>, Arc<AtomicUsize>)) {
+        loom::model(move || run(Arc::new(Pool::new(1, Duration::MAX)), Arc::default()));
+    }
+
+    /// Borrows the place, and counts in what only one may touch at a time.
+    fn borrow(pool: &Pool, count: &AtomicUsize) {
+        let _lease = pool.borrow(0, &Nameless, &CallContext::none()).expect("its turn comes");
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    fn elsewhere(pool: &Arc<Pool>, count: &Arc<AtomicUsize>) -> thread::JoinHandle<()> {
+        let (pool, count) = (pool.clone(), count.clone());
+        thread::spawn(move || borrow(&pool, &count))
+    }
+
+    #[test]
+    fn a_place_has_one_holder_and_nobody_is_left_waiting() {
+        model(|pool, count| {
+            let others = [elsewhere(&pool, &count), elsewhere(&pool, &count)];
+            borrow(&pool, &count);
+            others.into_iter().for_each(|other| other.join().expect("no panic"));
+            assert_eq!(3, count.load(Ordering::Relaxed));
+            assert_eq!((0, true), (pool.places[0].owner.load(Ordering::Relaxed), pool.queue().is_empty()));
+        });
+    }
+
+    #[test]
+    fn a_cancelled_wait_ends_and_loses_no_place() {
+        model(|pool, count| {
+            let token = CancelToken::new();
+            let cx = CallContext::none().with_cancel(&token);
+            let other = elsewhere(&pool, &count);
+            let canceller = thread::spawn(move || token.cancel());
+            // It comes to either.
+            drop(pool.borrow(0, &Nameless, &cx));
+            other.join().expect("no panic");
+            canceller.join().expect("no panic");
+            assert_eq!((0, true), (pool.places[0].owner.load(Ordering::Relaxed), pool.queue().is_empty()));
+        });
     }
 }

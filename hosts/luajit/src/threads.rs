@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use polyhost_bridge::sync::atomic::{AtomicU64, Ordering};
+use polyhost_bridge::sync::{LazyLock, thread_local};
 
 thread_local! {
     static ME: Cell<u64> = const { Cell::new(0) };
@@ -12,7 +14,7 @@ thread_local! {
 /// The id of this thread: even, not 0, never used again.
 #[inline]
 pub(crate) fn me() -> u64 {
-    match ME.get() {
+    match ME.with(Cell::get) {
         0 => introduce(),
         me => me,
     }
@@ -31,7 +33,7 @@ fn threads() -> MutexGuard<'static, BTreeMap<u64, String>> {
 
 #[cold]
 fn introduce() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(1));
     struct Leave(u64);
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -41,8 +43,8 @@ fn introduce() -> u64 {
     thread_local! {
         static LEAVE: Cell<Option<Leave>> = const { Cell::new(None) };
     }
-    let me = 2 * NEXT.fetch_add(1, Ordering::Relaxed);
-    ME.set(me);
+    let me = 2 * LazyLock::force(&NEXT).fetch_add(1, Ordering::Relaxed);
+    ME.with(|it| it.set(me));
     let thread = std::thread::current();
     let name = thread.name().map_or_else(|| format!("{:?}", thread.id()), |name| format!("thread {name}"));
     threads().insert(me, name);

@@ -1,5 +1,5 @@
-//! A hunt for deadlocks: guests of all runtimes call each other by services of the host, on several threads, while calls
-//! are cancelled and run out of time, versions follow each other and modules come and go.
+//! A hunt for deadlocks: guests of all runtimes call each other by services of the host, on several threads, while
+//! calls are cancelled and run out of time, versions follow each other and modules come and go.
 //!
 //! Every thread follows plans, each made of a number, so that what a run has done can be done again, but for how its
 //! threads take turns. `POLYHOST_HUNT_SECONDS` sets how long it lasts in the place of a number of plans, and

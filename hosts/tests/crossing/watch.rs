@@ -27,7 +27,7 @@ struct Steps {
 #[derive(Default)]
 struct State {
     stack: Vec<String>,
-    /// How often the watch has seen the stack as it is. Counted and not measured: a process that was stopped is not stuck.
+    /// How often the watch has seen the stack as it is. Counted and not measured: a stopped process is not stuck.
     looks: u32,
 }
 

@@ -11,33 +11,47 @@
 //! operation on either side, so that a hook may be lost. While a call that is to
 //! stop is inside and its hook does not fire, it is set again each millisecond.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mlua_sys::lua51::{self as lua, lua_Debug, lua_State};
 use polyhost_bridge::cancel::{OnCancel, Subscription};
+use polyhost_bridge::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use polyhost_bridge::sync::{Condvar, Mutex, MutexGuard};
 use polyhost_bridge::{CancelReason, CancelToken, boundary};
 
 use super::registry;
 use super::vm::Vm;
 
 /// What other threads know of a VM.
-pub(super) struct Interrupts {
+pub(super) struct Interrupts<H = LuaHook> {
     /// The watched call whose guest code runs; 0 where it is another's. Stored by the thread that has the VM, and by no
     /// other.
     current: AtomicU64,
     /// Whether that thread has to look at `state` after it has stored: a call was cancelled, and the hook may be set. Under
     /// the lock of `state`.
     busy: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<State<H>>,
     /// How often the hook has fired.
     fired: AtomicU64,
 }
 
-struct State {
-    /// The VM's state; used while a watched call is inside alone, under the lock, for `lua_sethook`.
-    l: *mut lua_State,
+/// What stops the code that runs in a VM, as long as it is set.
+pub(super) trait Hook: Sized + Send + 'static {
+    fn set(&mut self);
+    fn clear(&mut self);
+    /// Has it set again until it fires.
+    fn again(pressed: Pressed<Self>);
+}
+
+/// That of LuaJIT, in the state of a VM: used while a watched call is inside alone, under the lock.
+pub(super) struct LuaHook(*mut lua_State);
+
+// SAFETY: it is only passed to `lua_sethook`, under the lock and while a call is inside, so that the VM is open.
+unsafe impl Send for LuaHook {}
+
+struct State<H> {
+    hook: H,
     /// Never used again.
     last_id: u64,
     /// The calls that are to stop, now or when control comes back to them.
@@ -45,9 +59,6 @@ struct State {
     /// Whether the hook is set.
     pressed: bool,
 }
-
-// SAFETY: `l` is only passed to `lua_sethook`, under the lock and while a call is inside, so that the VM is open.
-unsafe impl Send for State {}
 
 /// A call that can be interrupted; see [`Watch::begin`].
 pub(super) struct Watch {
@@ -63,8 +74,14 @@ pub(super) struct Kept {
 }
 
 impl Interrupts {
-    pub(super) fn new(l: *mut lua_State) -> Self {
-        let state = State { l, last_id: 0, cancelled: Vec::new(), pressed: false };
+    pub(super) fn of(l: *mut lua_State) -> Self {
+        Interrupts::new(LuaHook(l))
+    }
+}
+
+impl<H: Hook> Interrupts<H> {
+    fn new(hook: H) -> Self {
+        let state = State { hook, last_id: 0, cancelled: Vec::new(), pressed: false };
         Interrupts {
             current: AtomicU64::new(0),
             busy: AtomicBool::new(false),
@@ -78,7 +95,7 @@ impl Interrupts {
         self.fired.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,11 +146,21 @@ impl Interrupts {
     }
 
     /// Stops the current call, which is `id`.
-    fn stop(self: &Arc<Self>, mut state: MutexGuard<'_, State>, id: u64) {
+    fn stop(self: &Arc<Self>, mut state: MutexGuard<'_, State<H>>, id: u64) {
         state.press();
         drop(state);
         let fired = self.fired();
-        Presser::get().add(Pressed { interrupts: self.clone(), id, fired });
+        H::again(Pressed { interrupts: self.clone(), id, fired });
+    }
+
+    /// Has `token` stop a call, once it runs.
+    fn subscribe(self: &Arc<Self>, token: &CancelToken) -> Kept {
+        let id = {
+            let mut state = self.lock();
+            state.last_id += 1;
+            state.last_id
+        };
+        Kept { token: token.clone(), id, subscription: token.tell(self.clone(), id) }
     }
 
     /// Forgets a call that is over, and what stopped it.
@@ -147,28 +174,42 @@ impl Interrupts {
     }
 }
 
-impl OnCancel for Interrupts {
+impl<H: Hook> OnCancel for Interrupts<H> {
     fn cancelled(self: Arc<Self>, id: u64, _: CancelReason) {
         self.cancel(id);
     }
 }
 
-impl State {
+impl<H: Hook> State<H> {
     fn press(&mut self) {
         self.pressed = true;
-        // SAFETY: see `l`. Taking the hook off first makes LuaJIT write its table of instructions anew, if it was
-        // writing it itself when the hook was set before.
-        unsafe {
-            lua::lua_sethook(self.l, None, 0, 0);
-            lua::lua_sethook(self.l, Some(hook), lua::LUA_MASKCOUNT, 1);
-        }
+        self.hook.set();
     }
 
     fn release(&mut self) {
         if std::mem::take(&mut self.pressed) {
-            // SAFETY: see `l`.
-            unsafe { lua::lua_sethook(self.l, None, 0, 0) };
+            self.hook.clear();
         }
+    }
+}
+
+impl Hook for LuaHook {
+    fn set(&mut self) {
+        // SAFETY: the lock is held, and a call is inside. Taking the hook off first makes LuaJIT write its table of
+        // instructions anew, if it was writing it itself when the hook was set before.
+        unsafe {
+            lua::lua_sethook(self.0, None, 0, 0);
+            lua::lua_sethook(self.0, Some(hook), lua::LUA_MASKCOUNT, 1);
+        }
+    }
+
+    fn clear(&mut self) {
+        // SAFETY: as above.
+        unsafe { lua::lua_sethook(self.0, None, 0, 0) };
+    }
+
+    fn again(pressed: Pressed) {
+        Presser::get().add(pressed);
     }
 }
 
@@ -191,12 +232,7 @@ impl Watch {
         if let Some(other) = other {
             interrupts.forget(other);
         }
-        let id = {
-            let mut state = interrupts.lock();
-            state.last_id += 1;
-            state.last_id
-        };
-        Kept { token: token.clone(), id, subscription: token.tell(interrupts.clone(), id) }
+        interrupts.subscribe(token)
     }
 
     /// Nothing stops the VM on behalf of this call any more.
@@ -231,8 +267,8 @@ struct Presser {
 }
 
 /// A call whose hook is set.
-struct Pressed {
-    interrupts: Arc<Interrupts>,
+pub(super) struct Pressed<H = LuaHook> {
+    interrupts: Arc<Interrupts<H>>,
     id: u64,
     /// How often the hook had fired when it was last looked at.
     fired: u64,
@@ -270,7 +306,7 @@ impl Presser {
     }
 }
 
-impl Pressed {
+impl<H: Hook> Pressed<H> {
     /// Sets the hook again where it has not fired since the last look. False when the call is out.
     fn look(&mut self) -> bool {
         let mut state = self.interrupts.lock();
@@ -280,5 +316,96 @@ impl Pressed {
             state.press();
         }
         inside
+    }
+}
+
+#[cfg(all(test, loom))]
+mod races {
+    use super::*;
+    use polyhost_bridge::sync::{loom, thread};
+
+    type Set = Arc<AtomicBool>;
+
+    /// A hook that is looked at.
+    struct Flag(Set);
+
+    impl Hook for Flag {
+        fn set(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+
+        fn clear(&mut self) {
+            self.0.store(false, Ordering::Relaxed);
+        }
+
+        fn again(_: Pressed<Self>) {}
+    }
+
+    /// Runs calls on this thread, while another cancels the token.
+    fn model(run: fn(&Arc<Interrupts<Flag>>, &CancelToken, &Set)) {
+        loom::model(move || {
+            let set = Set::default();
+            let (interrupts, token) = (Arc::new(Interrupts::new(Flag(set.clone()))), CancelToken::new());
+            let canceller = thread::spawn({
+                let token = token.clone();
+                move || token.cancel()
+            });
+            run(&interrupts, &token, &set);
+            canceller.join().expect("no panic");
+            expect_unset(&set);
+        });
+    }
+
+    fn expect_unset(set: &Set) {
+        assert!(!set.load(Ordering::Relaxed), "what nobody has cancelled is stopped");
+    }
+
+    /// Guest code without an end.
+    fn spin(set: &Set) {
+        while !set.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_cancelled_call_is_stopped_and_what_runs_next_is_not() {
+        model(|interrupts, token, set| {
+            let kept = interrupts.subscribe(token);
+            let outer = interrupts.switch(kept.id);
+            spin(set);
+            interrupts.switch(outer);
+            expect_unset(set);
+            interrupts.forget(kept);
+        });
+    }
+
+    #[test]
+    fn a_call_that_is_over_stops_nobody() {
+        model(|interrupts, token, set| {
+            let kept = interrupts.subscribe(token);
+            let outer = interrupts.switch(kept.id);
+            interrupts.switch(outer);
+            expect_unset(set);
+            interrupts.forget(kept);
+            let other = interrupts.subscribe(&CancelToken::new());
+            interrupts.switch(other.id);
+            expect_unset(set);
+            interrupts.switch(0);
+            interrupts.forget(other);
+        });
+    }
+
+    #[test]
+    fn a_call_within_is_not_stopped_and_the_one_around_it_is() {
+        model(|interrupts, token, set| {
+            let kept = interrupts.subscribe(token);
+            interrupts.switch(kept.id);
+            let outer = interrupts.suspend();
+            expect_unset(set);
+            interrupts.resume(outer);
+            spin(set);
+            interrupts.switch(0);
+            interrupts.forget(kept);
+        });
     }
 }

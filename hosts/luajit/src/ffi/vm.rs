@@ -79,7 +79,7 @@ impl Vm {
             start: Cell::new(usize::MAX),
             cx: Cell::new(std::ptr::null()),
             memory,
-            interrupts: Arc::new(Interrupts::new(l)),
+            interrupts: Arc::new(Interrupts::of(l)),
             kept: Cell::default(),
             frames: RefCell::default(),
             loading: RefCell::default(),
