@@ -50,7 +50,7 @@ fn heading(result: &RunResult) -> String {
         known.join(", ")
     );
     for warning in &result.warnings {
-        let _ = write!(out, "Warning: {}.\n", plain(warning));
+        let _ = writeln!(out, "Warning: {}.", plain(warning));
     }
     out
 }
