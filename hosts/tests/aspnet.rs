@@ -11,7 +11,7 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use libtest_mimic::{Arguments, Completion, Trial};
 use polyhost::aspnet::{AspNetApp, AspNetConfig};
-use polyhost::clr::{Clr, ClrConfig};
+use polyhost::clr::{Aspnet, Clr, ClrConfig};
 use polyhost::{CallContext, LoadOptions, Module, ModuleSource, Output};
 use serde_json::Value;
 use tower_service::Service;
@@ -21,9 +21,10 @@ const CHILD: &str = "POLYHOST_ASPNET_CHILD";
 /// More than any start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const CASES: [(&str, fn()); 7] = [
+const CASES: [(&str, fn()); 8] = [
     ("an_application_then_a_module", application_then_module),
     ("a_module_then_an_application", module_then_application),
+    ("plain_dotnet_then_an_application", plain_then_application),
     ("two_applications", two_applications),
     ("a_call_without_http_between", call),
     ("a_request_to_warm_up", warm_up),
@@ -146,6 +147,24 @@ fn module_then_application() {
     assert_eq!(false, env["is default context"]);
     stop(&app);
     assert_eq!(echoed(&*module), b"\x0a\x01a");
+}
+
+/// What has started without the framework can't add it: the error names it, and where to ask for it.
+fn plain_then_application() {
+    let mut plain = ClrConfig::default();
+    plain.aspnet = Aspnet::Never;
+    let clr = Clr::start(&plain).unwrap_or_else(|error| panic!("{error:?}"));
+    let module = clr.load(&ModuleSource::Path(guest("Conformance")), &LoadOptions::new());
+    let module = module.unwrap_or_else(|error| panic!("{error:?}"));
+    let refused = |clr: ClrConfig, says: &[&str]| {
+        let mut config = AspNetConfig::new(guest("Takeover"));
+        config.clr = clr;
+        let error = AspNetApp::start(config).expect_err("ASP.NET Core is not there").to_string();
+        says.iter().for_each(|part| assert!(error.contains(part), "{part:?} is not in: {error}"));
+        assert_eq!(echoed(&*module), b"\x0a\x01a");
+    };
+    refused(ClrConfig::default(), &["aspnet is Never, not IfPresent"]);
+    refused(plain, &["Microsoft.AspNetCore.App", "ClrConfig::aspnet"]);
 }
 
 /// Two of the same assembly, and one of another: each has its statics, its name and its folder.
