@@ -4,11 +4,11 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use common::{command, doctor_says_ok, required};
+use common::{checkout, command, doctor_says_ok, required};
 
-/// Starts an endless call of `test/Busy`, waits until the guest has said that it is in, and sends the signal.
+/// Writes a guest and has it [`end_busy`], where there is the runtime.
 fn ends(runtime: &str, scheme: &str, in_build: bool, file: &str, source: &str) {
     if !in_build || !doctor_says_ok(scheme) {
         assert!(!required(runtime), "{runtime} is required, and is not in this build or not on this machine");
@@ -18,9 +18,13 @@ fn ends(runtime: &str, scheme: &str, in_build: bool, file: &str, source: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(file);
     std::fs::write(&path, source).expect("written");
-    let location = format!("{scheme}:{}", path.display());
+    end_busy(&format!("{scheme}:{}", path.display()));
+}
+
+/// Starts an endless call of `test/Busy`, waits until the guest has said that it is in, and sends the signal.
+fn end_busy(location: &str) {
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        let mut command = command(["call", &*location, "test/Busy"]);
+        let mut command = command(["call", location, "test/Busy"]);
         // What ignores these, as a shell's background does, hands that down; the program leaves it so.
         // SAFETY: between fork and exec only signal(2) is called.
         unsafe {
@@ -88,4 +92,19 @@ polyhost.export("test/Busy", function()
 end)
 "#;
     ends("luajit", "lua", cfg!(feature = "luajit"), "busy.lua", source);
+}
+
+#[test]
+fn a_busy_guest_in_c() {
+    let sample = std::fs::read_to_string(checkout().join("hosts/native/samples/c/guest.c")).expect("is there");
+    let echo = "return polyhost_write(host, output, input.data, input.len);";
+    let busy = "puts(\"ready\"); fflush(stdout); for (volatile int busy = 1; busy;) {}";
+    let source = sample.replacen(echo, &format!("{busy} {echo}"), 1).replace("raw/Echo", "test/Busy");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, library) = (folder.path().join("busy.c"), folder.path().join("libbusy.so"));
+    std::fs::write(&file, source).expect("written");
+    let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler.args(["-shared", "-fPIC", "-I"]).arg(checkout().join("bridge/include")).arg("-o").arg(&library).arg(&file);
+    assert!(compiler.status().expect("there is a C compiler").success());
+    end_busy(&format!("native:{}", library.display()));
 }
