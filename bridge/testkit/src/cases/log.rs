@@ -1,11 +1,11 @@
 //! What guests write to the log.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use polyhost_bridge::{LoadOptions, LogLevel, LogSink, Module};
-use polyhost_proto::conformance::v1::LogRequest;
+use polyhost_bridge::{CallContext, LoadOptions, LogLevel, LogSink, Module};
+use polyhost_proto::conformance::v1::{AddRequest, LogRequest};
 
-use super::LOG;
+use super::{ADD, LOG};
 use crate::case::{Case, Cx, case};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -43,6 +43,23 @@ pub(super) fn cases() -> Vec<Case> {
                 lines.lock().expect("no panic").iter().map(|line| line.message.clone()).collect()
             };
             assert_eq!((vec!["one".to_owned()], vec!["two".to_owned()]), (messages(&one_lines), messages(&two_lines)));
+        }),
+        // No lock of the runtime's is held while the sink runs.
+        case("log::a_sink_may_call_the_module_that_writes").run(|cx| {
+            let (module, calls) = (Arc::new(OnceLock::<Arc<dyn Module>>::new()), Arc::new(Mutex::new(Vec::new())));
+            let (writing, count) = (module.clone(), calls.clone());
+            let sink = LogSink::new(move |_| {
+                if let Some(module) = writing.get() {
+                    let add = ADD.of(&**module).expect("is exported");
+                    let sum = add.call(&CallContext::none(), &AddRequest { n: 1 }).map(|reply| reply.sum);
+                    count.lock().expect("no panic").push(sum.map_err(|error| format!("{error:?}")));
+                }
+            });
+            let module = module.get_or_init(|| cx.load(&LoadOptions::new().log(sink)).expect("loads"));
+            (0..3).for_each(|_| log(cx, &**module, "info", "and calls"));
+            assert_eq!([Ok(1), Ok(2), Ok(3)], *std::mem::take(&mut *calls.lock().expect("no panic")));
+            // The sink holds the module, which holds the sink.
+            module.unload(crate::PATIENCE);
         }),
         case("log::panic_of_the_sink_does_not_reach_the_guest").run(|cx| {
             let sink = LogSink::new(|_| panic!("on purpose: in a log sink"));
