@@ -123,6 +123,7 @@ pub(super) fn cases() -> Vec<Case> {
             let reason = is_cancelled.recv_timeout(crate::PATIENCE).expect("the service is told");
             assert_eq!(Some(polyhost_bridge::CancelReason::Cancelled), reason);
         }),
+        case("cancel::calls_that_are_cancelled_leave_nothing_behind").once().run_alone(leave_nothing),
         case("cancel::one_call_does_not_touch_others_with_its_context").once().run(|cx| {
             let echo = function(&*cx.module(), RAW_ECHO);
             let context = CallContext::none().with_cancel(&CancelToken::new()).with_metadata("a", "1");
@@ -166,6 +167,41 @@ fn stop_by_hand(cx: &Cx<'_>) {
     let _subscription = timer.on_cancel(move |_| stop.cancel());
     let error = cx.invoke_in(&context, &*cx.module(), SPIN, &SpinRequest::default()).expect_err("never ends by itself");
     expect_kind(ErrorKind::Cancelled, &error);
+}
+
+/// What is left of each call makes memory grow in every round; what a collector takes in steps does in some.
+fn leave_nothing(cx: &Cx<'_>) {
+    const CALLS: usize = 4000;
+    const ALLOWED: usize = CALLS * 300;
+    let module = cx.module_with(service("stop", |cx, _, _| {
+        cx.token().expect("the call can be cancelled").cancel();
+        Ok(())
+    }));
+    let request = CallServiceRequest { times: 2, ..service_request("stop", b"") };
+    let round = || {
+        for _ in 0..CALLS {
+            let context = CallContext::none().with_cancel(&CancelToken::new());
+            let error = cx.invoke_in(&context, &*module, CALL_SERVICE, &request).expect_err("is cancelled");
+            expect_kind(ErrorKind::Cancelled, &error);
+        }
+        anonymous_memory()
+    };
+    let mut series = vec![round()];
+    for _ in 0..12 {
+        let (before, after) = (series[series.len() - 1], round());
+        if after < before + ALLOWED {
+            return;
+        }
+        series.push(after);
+    }
+    panic!("memory grows with every {CALLS} calls that are cancelled: {series:?}");
+}
+
+/// Bytes of this process that are no pages of files.
+fn anonymous_memory() -> usize {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux has it");
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("it tells what is not of files");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 
 /// Waits in a service until its call is to stop.
