@@ -2,6 +2,7 @@
 
 mod build;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -151,6 +152,24 @@ fn a_file_that_was_replaced_is_loaded_beside_the_old_one() {
         assert_eq!(format!("{doc} 1"), count);
     }
     assert_eq!("1", call(&*old, "raw/Count", &CallContext::none(), b"").expect("counts as ever"));
+}
+
+#[test]
+fn a_file_that_is_written_into_changes_what_runs() {
+    // What `allow_libraries` has its caller rule out. Here nobody runs the library's code meanwhile.
+    let (folder, module) = c_sample(&LoadOptions::new());
+    let fails = || call(&*module, "raw/Fail", &CallContext::none(), b"").expect_err("wants a status").to_string();
+    assert!(fails().contains("no status given"), "{}", fails());
+    let next = C_SAMPLE.replace("no status given", "no STATUS GIVEN");
+    let other = tempfile::tempdir().expect("a folder");
+    let next = build::c(other.path(), "libguest.so", &next, HEADERS);
+    let next = std::fs::read(next).expect("is built");
+    // A file that is cut short first, as cp does, loses its relocations too: then the process ends.
+    let file = folder.path().join("libguest.so");
+    assert_eq!(next.len() as u64, file.metadata().expect("is there").len());
+    let mut file = std::fs::OpenOptions::new().write(true).open(file).expect("is there");
+    file.write_all(&next).expect("is written into");
+    assert!(fails().contains("no STATUS GIVEN"), "{}", fails());
 }
 
 #[test]
