@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define POLYHOST_ABI_MAJOR 1
-#define POLYHOST_ABI_MINOR 0
+#define POLYHOST_ABI_MINOR 1
 
 /* A canonical gRPC status code. Each function that can fail returns one. */
 typedef int32_t PolyhostStatus;
@@ -191,6 +191,8 @@ typedef struct PolyhostGuest {
     void (*cancel)(uint64_t id);
     /* The host will make no call again. May be null. */
     void (*shutdown)(void);
+    /* Since 1.1. How many bytes the heap of the guest's runtime takes. May be null. Quick; comes from any thread. */
+    uint64_t (*heap)(void);
 } PolyhostGuest;
 
 /* The symbol a shared library exports. `host` is valid as long as the process.
@@ -217,6 +219,15 @@ static inline PolyhostStatus polyhost_write(const PolyhostHost *host, PolyhostOu
     memcpy(output->data + output->len, data, len);
     output->len += len;
     return POLYHOST_OK;
+}
+
+/* The first metadata value of `key`, empty if there is none; borrowed until the call ends. A call that belongs to a trace
+ * has a "traceparent" and perhaps a "tracestate", as the W3C's trace context has them. */
+static inline PolyhostSlice polyhost_metadata(const PolyhostHost *host, const PolyhostCall *call, const char *key) {
+    PolyhostSlice name, value, wanted = polyhost_text(key);
+    for (size_t i = 0; host->metadata(call, i, &name, &value) == POLYHOST_OK; i++)
+        if (name.len == wanted.len && memcmp(name.data, wanted.data, wanted.len) == 0) return value;
+    return polyhost_text("");
 }
 
 /* Says why and returns `status`, to be returned by the caller. */

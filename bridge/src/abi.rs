@@ -11,11 +11,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use tracing::Span;
+
 use crate::boundary;
 use crate::call::CallContext;
 use crate::cancel::Subscription;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::log::{LogLevel, LogRecord, LogSink};
+use crate::observe::{self, Callee};
 use crate::output::Output;
 use crate::service::Services;
 
@@ -113,6 +116,9 @@ struct Frame<'a> {
     cx: &'a CallContext,
     module: &'a GuestModule,
     cancel: Option<unsafe extern "C" fn(u64)>,
+    /// For what the guest does on other threads: the export, and the span it is in.
+    callee: Option<&'a Callee>,
+    span: Span,
     /// Made when a call needs it, which a call that goes well does not.
     state: Mutex<Option<Box<State>>>,
 }
@@ -131,7 +137,26 @@ enum Said {
     Report(Error),
 }
 
+impl<'a> Frame<'a> {
+    #[inline]
+    fn new(
+        guest: &PolyhostGuest,
+        module: &'a GuestModule,
+        cx: &'a CallContext,
+        callee: Option<&'a Callee>,
+    ) -> Frame<'a> {
+        Frame { cx, module, cancel: guest.cancel, callee, span: observe::here(), state: Mutex::new(None) }
+    }
+}
+
 impl Frame<'_> {
+    /// Runs what the guest asks for on this thread in the call's span.
+    #[inline]
+    fn within<R>(&self, run: impl FnOnce() -> R) -> R {
+        let _inside = (!self.span.is_none()).then(|| self.span.enter());
+        run()
+    }
+
     fn state(&self) -> MutexGuard<'_, Option<Box<State>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,13 +185,15 @@ pub unsafe fn call(
 ) -> Result<()> {
     let Some(enter) = guest.call else { return Err(missing("call")) };
     let before = output.len();
-    let frame = Frame { cx, module, cancel: guest.cancel, state: Mutex::new(None) };
-    let (call, out) = (frame_pointer(&frame), output_pointer(output));
-    // SAFETY: `frame`, `input` and `output` outlive the call, which returns before we do; the caller vouches for
-    // the guest.
-    let status = unsafe { enter(function, call, input.as_ptr(), input.len(), out) };
-    // Taken off before anything else: a cancel must not reach the next call.
-    let state = frame.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (status, state) = boundary::callee(|callee| {
+        let frame = Frame::new(guest, module, cx, callee);
+        let (call, out) = (frame_pointer(&frame), output_pointer(output));
+        // SAFETY: `frame`, `input` and `output` outlive the call, which returns before we do; the caller vouches for
+        // the guest.
+        let status = unsafe { enter(function, call, input.as_ptr(), input.len(), out) };
+        // Taken off before anything else: a cancel must not reach the next call.
+        (status, frame.state.into_inner().unwrap_or_else(PoisonError::into_inner))
+    });
     let outcome = output.check();
     if status == OK && outcome.is_ok() {
         if let Some(state) = state {
@@ -195,7 +222,7 @@ pub fn with_call(
     cx: &CallContext,
     enter: impl FnOnce(*mut PolyhostCall) -> PolyhostStatus,
 ) -> Result<()> {
-    let frame = Frame { cx, module, cancel: guest.cancel, state: Mutex::new(None) };
+    let frame = Frame::new(guest, module, cx, None);
     let status = enter(frame_pointer(&frame));
     let state = frame.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     if status == OK { Ok(()) } else { Err(failure(cx, status, state, None)) }
@@ -431,7 +458,7 @@ unsafe extern "C" fn service_call(
     let before = output.len();
     let (status, error) = answer(|| {
         output.check()?;
-        frame.module.services.call(service, frame.cx, input, output)
+        frame.within(|| frame.module.services.call(service, frame.cx, input, output))
     });
     if error.is_some() {
         output.truncate(before);
@@ -490,20 +517,27 @@ unsafe extern "C" fn error_report(call: *mut PolyhostCall, report: PolyhostSlice
 
 unsafe extern "C" fn log(
     module: u64,
-    _call: *const PolyhostCall,
+    call: *const PolyhostCall,
     level: i32,
     target: PolyhostSlice,
     message: PolyhostSlice,
 ) {
-    // SAFETY: a guest's slices are good until its call of us returns.
-    let (target, message) = unsafe { (bytes(target), bytes(message)) };
+    // SAFETY: a guest's slices are good until its call of us returns; as for the call see `frame`, and it may be null.
+    let (target, message, frame) = unsafe { (bytes(target), bytes(message), (!call.is_null()).then(|| frame(call))) };
     let found = {
         let logs = LOGS.read().unwrap_or_else(PoisonError::into_inner);
         logs.as_ref().and_then(|logs| logs.get(&module).cloned())
     };
     if let Some((name, sink)) = found {
         let (target, message) = (String::from_utf8_lossy(target), String::from_utf8_lossy(message));
-        sink.write(&LogRecord::new(&name, LogLevel::from_number(level), &target, &message));
+        let mut record = LogRecord::new(&name, LogLevel::from_number(level), &target, &message);
+        let Some(frame) = frame else { return sink.write(&record) };
+        record.call = frame.callee.map(Callee::export);
+        // What enters the span is the subscriber's code.
+        let _ = answer(|| {
+            frame.within(|| sink.write(&record));
+            Ok(())
+        });
     }
 }
 

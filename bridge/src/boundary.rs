@@ -1,5 +1,6 @@
 //! Where panics stop, and the barrier that makes entering a module cheap.
 
+mod callee;
 mod current;
 
 use std::any::Any;
@@ -10,6 +11,7 @@ use std::sync::atomic::compiler_fence;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::atomic::{Ordering, fence};
 
+pub(crate) use callee::{callee, works_for};
 pub(crate) use current::{Current, Drained, Kept, Replaced};
 
 /// Runs host code that a guest has called, and turns a panic into an error.

@@ -68,6 +68,12 @@ impl CallContext {
         self
     }
 
+    /// Sets the whole metadata.
+    pub(crate) fn with_all_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = Some(Arc::new(metadata));
+        self
+    }
+
     /// By when the call has to be over.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline

@@ -27,7 +27,10 @@ mod lifecycle;
 mod limits;
 mod log;
 mod method;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod module;
+pub mod observe;
 mod output;
 mod registry;
 mod report;
@@ -35,6 +38,7 @@ mod runtime;
 mod service;
 #[doc(hidden)]
 pub mod sync;
+mod trace;
 pub mod workers;
 
 pub use bytes::Bytes;
@@ -54,5 +58,6 @@ pub use method::{Method, TypedFunction};
 pub use module::{Module, UnloadVerdict, no_such_export};
 pub use output::Output;
 pub use registry::Registry;
-pub use runtime::{Capabilities, LoadOptions, ModuleSource, Runtime, RuntimeInfo};
+pub use runtime::{Capabilities, Heap, LoadOptions, ModuleSource, Runtime, RuntimeInfo};
 pub use service::Services;
+pub use trace::TraceParent;

@@ -5,6 +5,10 @@
 //! closes, once, with a barrier on every thread of the process
 //! ([`boundary::barrier_everywhere`]).
 
+#[cfg(all(test, loom))]
+mod races;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -14,8 +18,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::boundary;
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+use crate::observe::{self, Callee};
 use crate::output::Output;
 use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex};
@@ -28,11 +34,12 @@ pub const MAX_DEPTH: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Counts the calls inside one module and refuses new ones once it is closed, or at a limit.
 ///
-/// Every host has one for each module: [`Lifecycle::enter`] around each call,
+/// Every host has one for each module: [`Lifecycle::call`] around each call,
 /// [`Lifecycle::close`] and [`Lifecycle::drain`] to unload.
 pub struct Lifecycle {
     /// Never used again, and never 0.
     id: u64,
+    named: Arc<Named>,
     /// Why entering and leaving go the long way: [`CLOSED`], [`COUNTED`]. 0 as long as they need not.
     detour: AtomicU8,
     /// How deep a call may be nested on its thread.
@@ -42,8 +49,6 @@ pub struct Lifecycle {
     /// How many calls may be inside at a time, where they are [`COUNTED`], and how many are.
     calls: usize,
     counted: AtomicUsize,
-    /// Calls that no thread is inside of at the moment: suspended coroutines, jobs in a queue.
-    suspended: AtomicUsize,
     lock: Mutex<()>,
     left: Condvar,
 }
@@ -53,32 +58,41 @@ const CLOSED: u8 = 1;
 /// The number of calls inside is limited.
 const COUNTED: u8 = 2;
 
-/// The names of modules by id, for an error that names a chain of calls.
-static NAMES: std::sync::Mutex<BTreeMap<u64, Arc<str>>> = std::sync::Mutex::new(BTreeMap::new());
+/// Whose calls they are, and those of them that are in no [`Slots`].
+struct Named {
+    runtime: &'static str,
+    module: Arc<str>,
+    /// Calls that no thread is inside of at the moment: suspended coroutines, jobs in a queue.
+    suspended: AtomicUsize,
+}
+
+/// All modules that have names, by id.
+static NAMES: std::sync::Mutex<BTreeMap<u64, Arc<Named>>> = std::sync::Mutex::new(BTreeMap::new());
 
 impl Lifecycle {
     /// Open, with nobody inside, without a name and without limits but [`MAX_DEPTH`].
     pub fn new() -> Self {
-        Lifecycle::limited(&Limits::new())
+        Lifecycle::limited("", Arc::default(), &Limits::new())
     }
 
-    /// That of a module: the limits on depth, calls and replies are kept here, for every runtime.
-    pub fn of(module: &str, limits: &Limits) -> Self {
-        let lifecycle = Lifecycle::limited(limits);
-        NAMES.lock().unwrap_or_else(PoisonError::into_inner).insert(lifecycle.id, module.into());
+    /// That of a module of a runtime, by [`RuntimeInfo::name`](crate::RuntimeInfo): the limits on depth, calls and
+    /// replies are kept here, for every runtime.
+    pub fn of(runtime: &'static str, module: &str, limits: &Limits) -> Self {
+        let lifecycle = Lifecycle::limited(runtime, module.into(), limits);
+        NAMES.lock().unwrap_or_else(PoisonError::into_inner).insert(lifecycle.id, lifecycle.named.clone());
         lifecycle
     }
 
-    fn limited(limits: &Limits) -> Self {
+    fn limited(runtime: &'static str, module: Arc<str>, limits: &Limits) -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Lifecycle {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            named: Arc::new(Named { runtime, module, suspended: AtomicUsize::new(0) }),
             detour: AtomicU8::new(if limits.calls.is_some() { COUNTED } else { 0 }),
             depth: limits.depth.unwrap_or(MAX_DEPTH),
             reply: limits.reply.unwrap_or(usize::MAX),
             calls: limits.calls.unwrap_or(usize::MAX),
             counted: AtomicUsize::new(0),
-            suspended: AtomicUsize::new(0),
             lock: Mutex::default(),
             left: Condvar::new(),
         }
@@ -87,6 +101,31 @@ impl Lifecycle {
     /// The most bytes of a reply of the module.
     pub fn reply_limit(&self) -> usize {
         self.reply
+    }
+
+    /// What calls of an export of the module are known by.
+    pub fn callee(&self, export: &str) -> Callee {
+        Callee::new(self.named.runtime, self.named.module.clone(), export)
+    }
+
+    /// Makes one call, which `run` takes into the guest: the whole way of [`Function::call`](crate::Function::call) that
+    /// every host has in common. A failure says what was called.
+    ///
+    /// # Errors
+    /// By [`CallContext::check`]; as [`Lifecycle::enter`]; what `run` fails with.
+    #[inline]
+    pub fn call(
+        &self,
+        callee: &Callee,
+        cx: &CallContext,
+        input: &[u8],
+        output: &mut Output,
+        run: impl FnOnce(&mut Output) -> Result<()>,
+    ) -> Result<()> {
+        observe::call(callee, cx, input, output, |output| {
+            cx.check()?;
+            self.enter()?.within(output, run)
+        })
     }
 
     /// Enters, until the guard is dropped, on this thread.
@@ -142,7 +181,7 @@ impl Lifecycle {
     /// [`ErrorKind::Closed`] once [`Lifecycle::close`] was called; [`ErrorKind::Exhausted`] where as many calls are
     /// inside as may be.
     pub fn suspend(self: &Arc<Self>) -> Result<Suspended> {
-        self.suspended.fetch_add(1, Ordering::SeqCst);
+        self.named.suspended.fetch_add(1, Ordering::SeqCst);
         let before = self.counted.fetch_add(1, Ordering::SeqCst);
         let guard = Suspended { lifecycle: self.clone() };
         if self.is_closed() {
@@ -197,7 +236,7 @@ impl Lifecycle {
         let threads = threads();
         let of_others = threads.all.iter().filter(|slots| !std::ptr::eq(**slots, mine));
         let on_threads: usize = of_others.map(|slots| self.count(slots)).sum();
-        on_threads + self.suspended.load(Ordering::SeqCst)
+        on_threads + self.named.suspended.load(Ordering::SeqCst)
     }
 
     /// How many calls of this very thread are inside: those that [`Lifecycle::drain`] leaves out. What they stand on
@@ -253,8 +292,25 @@ fn chain(depth: usize, beneath: Option<u64>) -> String {
     let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     let inside = HERE.with(|here| here.slots.get());
     let ids = inside.iter().flat_map(|slots| &slots.inside[..depth]).map(|slot| slot.load(Ordering::Relaxed));
-    let chain: Vec<&str> = ids.chain(beneath).map(|id| names.get(&id).map_or("?", |name| name)).collect();
+    let chain: Vec<&str> = ids.chain(beneath).map(|id| names.get(&id).map_or("?", |named| &named.module)).collect();
     in_short(&chain)
+}
+
+/// How many calls are inside each module that has a name, with its runtime's and its own.
+#[cfg(feature = "metrics")]
+pub(crate) fn in_flight() -> Vec<(&'static str, Arc<str>, usize)> {
+    let mut on_threads: BTreeMap<u64, usize> = BTreeMap::new();
+    for slots in &threads().all {
+        for slot in &slots.inside {
+            *on_threads.entry(slot.load(Ordering::Acquire)).or_default() += 1;
+        }
+    }
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = |(id, named): (&u64, &Arc<Named>)| {
+        let calls = on_threads.get(id).copied().unwrap_or_default() + named.suspended.load(Ordering::SeqCst);
+        (named.runtime, named.module.clone(), calls)
+    };
+    names.iter().map(count).collect()
 }
 
 /// A chain of calls, outermost first; of a long one both ends.
@@ -333,7 +389,7 @@ pub struct Suspended {
 impl Drop for Suspended {
     fn drop(&mut self) {
         self.lifecycle.counted.fetch_sub(1, Ordering::SeqCst);
-        self.lifecycle.suspended.fetch_sub(1, Ordering::SeqCst);
+        self.lifecycle.named.suspended.fetch_sub(1, Ordering::SeqCst);
         if self.lifecycle.is_closed() {
             self.lifecycle.tell_left();
         }
@@ -358,207 +414,4 @@ fn closed() -> Error {
 #[cold]
 fn ending() -> Error {
     Error::new(ErrorKind::Closed, "this thread is ending and can make no more calls")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::mpsc;
-
-    #[test]
-    fn refuses_after_close_and_waits_for_who_is_inside() {
-        let lifecycle = Arc::new(Lifecycle::new());
-        let (entered, is_in) = mpsc::channel();
-        let (go, gone) = mpsc::channel::<()>();
-        let other = lifecycle.clone();
-        let thread = std::thread::spawn(move || {
-            let _guard = other.enter().expect("open");
-            let _nested = other.enter().expect("open");
-            entered.send(()).expect("the test waits");
-            gone.recv().expect("the test says go");
-        });
-        is_in.recv().expect("the thread is in");
-        assert!(lifecycle.close());
-        assert!(!lifecycle.close());
-        assert_eq!(2, lifecycle.drain(Duration::ZERO));
-        assert_eq!(ErrorKind::Closed, lifecycle.enter().expect_err("closed").kind());
-        go.send(()).expect("the thread waits");
-        assert_eq!(0, lifecycle.drain(Duration::MAX));
-        thread.join().expect("no panic");
-    }
-
-    #[test]
-    fn the_own_calls_do_not_hold_up_a_drain() {
-        let lifecycle = Lifecycle::new();
-        let guard = lifecycle.enter().expect("open");
-        lifecycle.close();
-        assert_eq!((0, 1), (lifecycle.drain(Duration::MAX), lifecycle.inside_here()));
-        drop(guard);
-        assert_eq!(0, lifecycle.inside_here());
-    }
-
-    #[test]
-    fn depth_is_limited_and_given_back() {
-        let lifecycle = Lifecycle::new();
-        for _ in 0..2 {
-            let guards: Vec<_> = (0..MAX_DEPTH).map(|_| lifecycle.enter().expect("not too deep")).collect();
-            assert_eq!(ErrorKind::Exhausted, lifecycle.enter().expect_err("too deep").kind());
-            // Innermost first, as calls end.
-            guards.into_iter().rev().for_each(drop);
-        }
-    }
-
-    #[test]
-    fn a_chain_that_is_too_deep_is_named() {
-        let (shop, bank) = (Lifecycle::of("shop", &Limits::new().depth(3)), Lifecycle::of("bank", &Limits::new()));
-        let _inside = (shop.enter().expect("1"), bank.enter().expect("2"), shop.enter().expect("3"));
-        let _deeper = bank.enter().expect("has a limit of its own");
-        let error = shop.enter().expect_err("too deep");
-        assert_eq!(ErrorKind::Exhausted, error.kind());
-        let text = error.to_string();
-        assert!(text.contains("4 deep") && text.contains("shop → bank → shop → bank → shop;"), "{text}");
-    }
-
-    #[test]
-    fn both_ends_of_a_long_chain_are_shown() {
-        let chain: Vec<String> = (1..=12).map(|i| i.to_string()).collect();
-        let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
-        assert_eq!("1 → 2 → 3 → 4 → … 4 more … → 9 → 10 → 11 → 12", in_short(&chain));
-    }
-
-    #[test]
-    fn calls_are_limited_and_those_that_come_back_are_one() {
-        let lifecycle = Arc::new(Lifecycle::of("m", &Limits::new().calls(2)));
-        for _ in 0..3 {
-            let outer = lifecycle.enter().expect("the first");
-            let nested = lifecycle.enter().expect("the same");
-            let suspended = lifecycle.suspend().expect("the second");
-            assert_eq!(ErrorKind::Exhausted, lifecycle.suspend().expect_err("the third").kind());
-            let other = lifecycle.clone();
-            let refused = std::thread::spawn(move || other.enter().map(drop).expect_err("the third").kind());
-            assert_eq!(ErrorKind::Exhausted, refused.join().expect("no panic"));
-            drop(nested);
-            drop(suspended);
-            let other = lifecycle.clone();
-            std::thread::spawn(move || drop(other.enter().expect("the second"))).join().expect("no panic");
-            drop(outer);
-        }
-        lifecycle.close();
-        assert_eq!(ErrorKind::Closed, lifecycle.enter().expect_err("closed").kind());
-        assert_eq!((0, 0), (lifecycle.drain(Duration::MAX), lifecycle.counted.load(Ordering::SeqCst)));
-    }
-
-    #[test]
-    fn a_reply_is_limited_as_long_as_the_call_lasts() {
-        let lifecycle = Lifecycle::of("m", &Limits::new().reply(4));
-        let mut output = Output::with_limit(100);
-        output.write(b"kept").expect("room");
-        let error = lifecycle.enter().expect("open").within(&mut output, |output| {
-            output.write(b"1234").expect("exactly the limit");
-            output.write(b"5").expect_err("beyond")
-        });
-        assert_eq!(ErrorKind::Exhausted, error.kind());
-        output.write(b"5").expect("the caller's own limit again");
-    }
-
-    #[test]
-    fn suspended_calls_count() {
-        let lifecycle = Arc::new(Lifecycle::new());
-        let guard = lifecycle.suspend().expect("open");
-        lifecycle.close();
-        assert_eq!(1, lifecycle.drain(Duration::ZERO));
-        assert!(lifecycle.suspend().is_err());
-        drop(guard);
-        assert_eq!(0, lifecycle.drain(Duration::MAX));
-    }
-}
-
-#[cfg(all(test, loom))]
-mod races {
-    use super::*;
-    use crate::sync::{loom, thread};
-
-    /// What calls leave behind, by which it shows who was inside when.
-    #[derive(Default)]
-    struct Module {
-        lifecycle: Arc<Lifecycle>,
-        calls: AtomicUsize,
-        /// Of another module.
-        next: Lifecycle,
-    }
-
-    impl Module {
-        /// A call, where it is let in.
-        fn call(&self) {
-            if let Ok(_inside) = self.lifecycle.enter() {
-                self.calls.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-
-        /// Unloads: from then on the calls are what they were.
-        fn unload(&self) -> usize {
-            self.lifecycle.close();
-            assert_eq!(0, self.lifecycle.drain(Duration::MAX));
-            // A load may see any value that is not known to be older than another.
-            self.calls.load(Ordering::Relaxed)
-        }
-    }
-
-    fn model(limits: Limits, call: fn(&Module), callers: usize) {
-        loom::model(move || {
-            let module = Arc::new(Module { lifecycle: Arc::new(Lifecycle::limited(&limits)), ..Module::default() });
-            let caller = || {
-                let module = module.clone();
-                thread::spawn(move || call(&module))
-            };
-            let callers: Vec<_> = (0..callers).map(|_| caller()).collect();
-            let calls = module.unload();
-            callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
-            assert_eq!(calls, module.calls.load(Ordering::Relaxed), "a call was inside after all were out");
-            assert_eq!(0, module.lifecycle.counted.load(Ordering::Relaxed));
-        });
-    }
-
-    #[test]
-    fn nobody_is_inside_of_what_was_drained() {
-        model(Limits::new(), Module::call, 1);
-    }
-
-    #[test]
-    fn two_are_waited_for() {
-        model(Limits::new(), Module::call, 2);
-    }
-
-    #[test]
-    fn nobody_is_inside_of_what_was_drained_where_calls_are_counted() {
-        model(Limits::new().calls(1), Module::call, 1);
-    }
-
-    #[test]
-    fn a_call_within_a_call_is_waited_for() {
-        let nested = |module: &Module| {
-            let _outer = module.lifecycle.enter();
-            module.call();
-        };
-        model(Limits::new(), nested, 1);
-    }
-
-    #[test]
-    fn a_call_is_waited_for_that_was_followed_by_one_elsewhere() {
-        let elsewhere = |module: &Module| {
-            module.call();
-            drop(module.next.enter());
-        };
-        model(Limits::new(), elsewhere, 1);
-    }
-
-    #[test]
-    fn a_suspended_call_is_waited_for() {
-        let suspended = |module: &Module| {
-            if let Ok(_inside) = module.lifecycle.suspend() {
-                module.calls.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        model(Limits::new(), suspended, 2);
-    }
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::boundary;
 use crate::limits::Limits;
+use crate::observe::Callee;
 use volume::Volume;
 
 /// How important a line is.
@@ -51,6 +53,8 @@ impl LogLevel {
 pub struct LogRecord<'a> {
     /// The module it came from.
     pub module: &'a str,
+    /// The export whose call wrote it; `None` for what a module writes outside of calls, and on threads of its own.
+    pub call: Option<&'a str>,
     /// How important it is. What a guest prints to stdout is `Info`, to stderr `Warn`.
     pub level: LogLevel,
     /// The guest's logger, or `stdout` or `stderr`.
@@ -62,7 +66,7 @@ pub struct LogRecord<'a> {
 impl<'a> LogRecord<'a> {
     /// A line.
     pub fn new(module: &'a str, level: LogLevel, target: &'a str, message: &'a str) -> Self {
-        LogRecord { module, level, target, message }
+        LogRecord { module, call: None, level, target, message }
     }
 }
 
@@ -91,11 +95,17 @@ impl LogSink {
     }
 
     /// Writes one line. A panic of the sink, or of the subscriber of `tracing`, is stopped here.
+    ///
+    /// It is of the call that this thread is in, where that is the module's and the record names no other.
     pub fn write(&self, record: &LogRecord<'_>) {
-        match &self.volume {
-            None => self.pass_on(record),
-            Some(volume) => volume.pass(record, Instant::now(), &|record| self.pass_on(record)),
-        }
+        boundary::callee(|callee| {
+            let callee = callee.filter(|callee| callee.module() == record.module);
+            let record = &LogRecord { call: record.call.or(callee.map(Callee::export)), ..*record };
+            match &self.volume {
+                None => self.pass_on(record),
+                Some(volume) => volume.pass(record, Instant::now(), &|record| self.pass_on(record)),
+            }
+        });
     }
 
     /// The same sink for a module of these limits. For use by hosts; see [`crate::LoadOptions::log_of`].
@@ -112,7 +122,7 @@ impl LogSink {
     }
 
     fn pass_on(&self, record: &LogRecord<'_>) {
-        let outcome = crate::boundary::enter(|| {
+        let outcome = boundary::enter(|| {
             match &self.write {
                 Some(write) => write(record),
                 None => trace(record),
@@ -126,14 +136,14 @@ impl LogSink {
 }
 
 fn trace(record: &LogRecord<'_>) {
-    let LogRecord { module, level, target, message } = *record;
+    let LogRecord { module, call, level, target, message } = *record;
     // The level of a tracing event has to be known when it is compiled.
     match level {
-        LogLevel::Trace => tracing::trace!(target: "polyhost::guest", module, logger = target, "{message}"),
-        LogLevel::Debug => tracing::debug!(target: "polyhost::guest", module, logger = target, "{message}"),
-        LogLevel::Info => tracing::info!(target: "polyhost::guest", module, logger = target, "{message}"),
-        LogLevel::Warn => tracing::warn!(target: "polyhost::guest", module, logger = target, "{message}"),
-        LogLevel::Error => tracing::error!(target: "polyhost::guest", module, logger = target, "{message}"),
+        LogLevel::Trace => tracing::trace!(target: "polyhost::guest", module, call, logger = target, "{message}"),
+        LogLevel::Debug => tracing::debug!(target: "polyhost::guest", module, call, logger = target, "{message}"),
+        LogLevel::Info => tracing::info!(target: "polyhost::guest", module, call, logger = target, "{message}"),
+        LogLevel::Warn => tracing::warn!(target: "polyhost::guest", module, call, logger = target, "{message}"),
+        LogLevel::Error => tracing::error!(target: "polyhost::guest", module, call, logger = target, "{message}"),
     }
 }
 

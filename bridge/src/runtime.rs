@@ -38,6 +38,11 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// [`ErrorKind::Closed`] after [`Runtime::shutdown`].
     fn load(&self, source: &ModuleSource, options: &LoadOptions) -> Result<Arc<dyn Module>>;
 
+    /// What the heaps of its guests take, where that is known.
+    fn heaps(&self) -> Vec<Heap> {
+        Vec::new()
+    }
+
     /// Refuses new calls, waits for those inside for `grace` at most, and stops what can be stopped.
     ///
     /// Calling it again does nothing.
@@ -47,6 +52,23 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// the thread that asks is inside a call itself, in a host service say, which can't end while it waits: new calls
     /// are refused all the same, and asking again once it is out ends the rest.
     fn shutdown(&self, grace: Duration) -> Result<()>;
+}
+
+/// What a heap takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Heap {
+    /// Whose it is; `None` for the one of all modules.
+    pub module: Option<String>,
+    /// How much that is.
+    pub bytes: u64,
+}
+
+impl Heap {
+    /// The heap of a module, or of all.
+    pub fn new(module: Option<String>, bytes: u64) -> Self {
+        Heap { module, bytes }
+    }
 }
 
 /// Name and version of a runtime.

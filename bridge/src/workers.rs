@@ -17,6 +17,7 @@ use crate::call::CallContext;
 use crate::cancel::{CancelToken, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::Function;
+use crate::observe;
 use crate::output::Output;
 
 /// A pool that starts threads as they are needed and ends them when they are idle.
@@ -182,13 +183,14 @@ pub fn call_async<F: Function + ?Sized>(
     // A token of this call's own: dropping the future must not cancel others that share the context.
     let token = cx.detach_token();
     let (answer, mut reply) = Answer::new(token.clone());
-    let job_answer = answer.clone();
+    let (job_answer, span) = (answer.clone(), observe::here());
     let job = move || {
         // Out of time while it waited in the queue: nobody listens any more.
         if cx.cancelled().is_none() {
             // Nothing of the call is left when the answer is there: its receiver may unload the module.
             let outcome = boundary::enter(move || {
                 let mut output = Output::new();
+                let _inside = span.enter();
                 function.call(&cx, &input, &mut output)?;
                 Ok(Bytes::from(output.into_vec()))
             });

@@ -73,7 +73,7 @@
 //!
 //! # Features
 //! Each host is a feature, and none is on by default: `clr`, `cpython`, `luajit`. Native code needs none. `json` calls
-//! exports with JSON by their descriptors. With `cpython`, a package that makes a program needs a build script of one
+//! exports with JSON by their descriptors; `metrics` counts calls, errors and waits by the facade of that name. With `cpython`, a package that makes a program needs a build script of one
 //! line, so that the program finds its libpython: see [`cpython`](https://docs.rs/polyhost-cpython).
 
 /// Holds the project's README to what compiles.

@@ -202,6 +202,18 @@ function context:metadata(key)
     return (native.metadata(key))
 end
 
+---The trace that the call belongs to, as the W3C's trace context has it; nil for none.
+---@return string?
+function context:traceparent()
+    return (native.metadata("traceparent"))
+end
+
+---What vendors have added to the trace.
+---@return string?
+function context:tracestate()
+    return (native.metadata("tracestate"))
+end
+
 M.context = context
 
 return M, Error, context

@@ -28,6 +28,9 @@ end
 polyhost.export("raw/WrongType", function()
     return { "no string" }
 end)
+polyhost.export("raw/Trace", function(_, context)
+    return (context:traceparent() or "") .. "\n" .. (context:tracestate() or "")
+end)
 export("Echo", echo)
 -- Handlers of calls have no event loop to suspend to.
 export("EchoAsync", echo)

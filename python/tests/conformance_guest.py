@@ -53,6 +53,11 @@ def raw_wrong_type(data: bytes) -> bytes:
     return len(data)  # type: ignore[return-value]
 
 
+@export("raw/Trace")
+def raw_trace(_data: bytes, context: CallContext) -> bytes:
+    return f"{context.traceparent or ''}\n{context.tracestate or ''}".encode()
+
+
 @export(SERVICE + "Echo")
 def echo(request: AllTypes) -> AllTypes:
     """Returns the request, unknown fields included."""

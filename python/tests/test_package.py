@@ -100,6 +100,8 @@ def test_a_context_can_be_made_for_tests() -> None:
     assert ("1", "2") == context.metadata_all("a")
     assert context.remaining is not None and 90 < context.remaining <= 100
     assert not context.cancelled
+    assert (None, None) == (context.traceparent, context.tracestate)
+    assert "00-ab" == CallContext({"traceparent": "00-ab"}).traceparent
     context.check()
     late = CallContext(timeout=0)
     assert late.cancelled and late.remaining == 0

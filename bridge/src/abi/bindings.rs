@@ -1,7 +1,7 @@
 // Made by bindgen from include/polyhost.h; see tests/bindings.rs.
 
 pub const POLYHOST_ABI_MAJOR: u32 = 1;
-pub const POLYHOST_ABI_MINOR: u32 = 0;
+pub const POLYHOST_ABI_MINOR: u32 = 1;
 pub type PolyhostStatus = i32;
 pub const POLYHOST_OK: _bindgen_ty_1 = 0;
 pub const POLYHOST_CANCELLED: _bindgen_ty_1 = 1;
@@ -341,10 +341,11 @@ pub struct PolyhostGuest {
     >,
     pub cancel: ::std::option::Option<unsafe extern "C" fn(id: u64)>,
     pub shutdown: ::std::option::Option<unsafe extern "C" fn()>,
+    pub heap: ::std::option::Option<unsafe extern "C" fn() -> u64>,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of PolyhostGuest"][::std::mem::size_of::<PolyhostGuest>() - 80usize];
+    ["Size of PolyhostGuest"][::std::mem::size_of::<PolyhostGuest>() - 88usize];
     ["Alignment of PolyhostGuest"][::std::mem::align_of::<PolyhostGuest>() - 8usize];
     [
         "Offset of field: PolyhostGuest::size",
@@ -376,6 +377,9 @@ const _: () = {
     [
         "Offset of field: PolyhostGuest::shutdown",
     ][::std::mem::offset_of!(PolyhostGuest, shutdown) - 72usize];
+    [
+        "Offset of field: PolyhostGuest::heap",
+    ][::std::mem::offset_of!(PolyhostGuest, heap) - 80usize];
 };
 pub type PolyhostGuestEntry = ::std::option::Option<
     unsafe extern "C" fn(

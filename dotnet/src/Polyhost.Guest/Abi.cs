@@ -40,7 +40,7 @@ internal struct PolyhostCall
 internal unsafe struct PolyhostHost
 {
     public const ushort Major = 1;
-    public const ushort Minor = 0;
+    public const ushort Minor = 1;
 
     public uint Size;
     public ushort AbiMajor;
@@ -112,4 +112,5 @@ internal unsafe struct PolyhostGuest
     public delegate* unmanaged<ulong, PolyhostCall*, byte*, nuint, PolyhostOutput*, int> Call;
     public delegate* unmanaged<ulong, void> Cancel;
     public delegate* unmanaged<void> Shutdown;
+    public delegate* unmanaged<ulong> Heap;
 }

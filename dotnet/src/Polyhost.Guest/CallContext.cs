@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 
 namespace Polyhost;
 
@@ -74,6 +75,14 @@ public sealed unsafe partial class CallContext
     /// <summary>What the caller sent along, in its order. A key may occur more than once.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Metadata => Volatile.Read(ref _metadata) ?? ReadMetadata();
 
+    /// <summary>The trace that the call belongs to, by the W3C's <c>traceparent</c> and <c>tracestate</c>;
+    /// <see langword="default"/> where there is none. For <see cref="ActivitySource"/>: the host makes no
+    /// <see cref="Activity"/> of its own.</summary>
+    public ActivityContext TraceContext =>
+        ActivityContext.TryParse(GetMetadata("traceparent"), GetMetadata("tracestate"), isRemote: true, out var trace)
+            ? trace
+            : default;
+
     /// <summary>Throws if the call has been cancelled or is out of time.</summary>
     /// <exception cref="OperationCanceledException">It is to stop.</exception>
     public void ThrowIfCancelled()
@@ -129,15 +138,24 @@ public sealed unsafe partial class CallContext
     /// <summary>The native call, good until <see cref="Leave"/>.</summary>
     private PolyhostCall* Enter()
     {
+        var call = TryEnter();
+        return call is not null
+            ? call
+            : throw new ObjectDisposedException(null, "the call has ended; a CallContext is good only until then");
+    }
+
+    /// <summary>The same; <see langword="null"/> when the call has ended, and there is nothing to leave.</summary>
+    internal PolyhostCall* TryEnter()
+    {
         if (Interlocked.Increment(ref _uses) > 0)
         {
             return _call;
         }
         Leave();
-        throw new ObjectDisposedException(null, "the call has ended; a CallContext is good only until then");
+        return null;
     }
 
-    private void Leave()
+    internal void Leave()
     {
         if (Interlocked.Decrement(ref _uses) == Over)
         {

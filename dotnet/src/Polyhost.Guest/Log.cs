@@ -61,10 +61,17 @@ public static unsafe class Log
             return;
         }
         var (text, name) = (Encoding.UTF8.GetBytes(message), Encoding.UTF8.GetBytes(target));
+        // The host knows what its thread calls; the tasks of an async export run on others.
+        var context = CallScope.Flowing is { } flowing && flowing.Module == module ? flowing : null;
+        var call = context is null ? null : context.TryEnter();
         fixed (byte* line = text, logger = name)
         {
             var slice = new PolyhostSlice(line, text.Length);
-            Host.Table->Log(module.Id, null, (int)level, new PolyhostSlice(logger, name.Length), slice);
+            Host.Table->Log(module.Id, call, (int)level, new PolyhostSlice(logger, name.Length), slice);
+        }
+        if (call is not null)
+        {
+            context!.Leave();
         }
     }
 }

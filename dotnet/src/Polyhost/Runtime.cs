@@ -35,6 +35,7 @@ public static unsafe class Shim
             guest->Call = &Call;
             guest->Cancel = &Cancel;
             guest->Shutdown = &Shutdown;
+            guest->Heap = &Heap;
             return 0;
         }
         catch (BoundaryException e)
@@ -135,6 +136,19 @@ public static unsafe class Shim
         catch (Exception)
         {
             // Nobody is there to tell.
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static ulong Heap()
+    {
+        try
+        {
+            return (ulong)GC.GetTotalMemory(forceFullCollection: false);
+        }
+        catch (Exception)
+        {
+            return 0;
         }
     }
 

@@ -230,6 +230,14 @@ internal sealed class ConformanceGuest
         return content.ToArray();
     }
 
+    [Export("raw/Trace")]
+    private static byte[] Trace(byte[] input, CallContext context)
+    {
+        var trace = context.TraceContext;
+        var parent = trace == default ? "" : $"00-{trace.TraceId}-{trace.SpanId}-{(int)trace.TraceFlags:x2}";
+        return Encoding.UTF8.GetBytes($"{parent}\n{trace.TraceState}");
+    }
+
     /// <summary>No other wrong type gets past the compiler.</summary>
     [Export("raw/WrongType")]
     private static byte[] WrongType(byte[] input) => null!;

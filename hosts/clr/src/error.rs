@@ -33,8 +33,8 @@ const INCOMPATIBLE: u32 = 0x8000_80a5;
 /// What a call failed with, in a line that tells what the caller can act on: why it was stopped, the status, and what
 /// a type's initializer raised.
 #[cold]
-pub(crate) fn in_call(export: &str, cx: &CallContext, error: Error) -> Error {
-    let error = match (error.guest(), cx.cancelled()) {
+pub(crate) fn in_call(cx: &CallContext, error: Error) -> Error {
+    match (error.guest(), cx.cancelled()) {
         (Some(guest), Some(reason)) if CANCELLED.contains(&&*guest.type_name) => {
             let reason = reason.error();
             error.with_message(reason.message())
@@ -44,8 +44,7 @@ pub(crate) fn in_call(export: &str, cx: &CallContext, error: Error) -> Error {
             error.with_message(told.message())
         }
         _ => with_initializer(error),
-    };
-    error.operation(format!("call {export}"))
+    }
 }
 
 /// A failed initializer says of itself only that it has failed.

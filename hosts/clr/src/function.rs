@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use polyhost_bridge::observe::Callee;
 use polyhost_bridge::{CallContext, Export, Function, Output, Result};
 
-use crate::error;
 use crate::module::Loaded;
 
 /// An export of a module. Keeps the module loaded.
@@ -15,6 +15,7 @@ pub(crate) struct ClrFunction {
     pub(crate) at: usize,
     /// What the shim knows it by.
     pub(crate) id: u64,
+    pub(crate) callee: Callee,
 }
 
 impl Function for ClrFunction {
@@ -23,7 +24,7 @@ impl Function for ClrFunction {
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        self.module.call(self.id, cx, input, output).map_err(|error| error::in_call(self.export().name(), cx, error))
+        self.module.call(&self.callee, self.id, cx, input, output)
     }
 }
 

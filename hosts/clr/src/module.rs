@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use polyhost_bridge::abi::{GuestModule, Opened, Source};
+use polyhost_bridge::observe::Callee;
 use polyhost_bridge::{
     CallContext, Error, ErrorKind, Export, Function, Lifecycle, Module, Output, Result, UnloadVerdict, no_such_export,
 };
@@ -69,10 +70,18 @@ impl Loaded {
     }
 
     #[inline]
-    pub(crate) fn call(&self, function: u64, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        cx.check()?;
-        let inside = self.lifecycle.enter()?;
-        inside.within(output, |output| self.shim.call(function, &self.guest, cx, input, output))
+    pub(crate) fn call(
+        &self,
+        callee: &Callee,
+        function: u64,
+        cx: &CallContext,
+        input: &[u8],
+        output: &mut Output,
+    ) -> Result<()> {
+        self.lifecycle.call(callee, cx, input, output, |output| {
+            let outcome = self.shim.call(function, &self.guest, cx, input, output);
+            outcome.map_err(|error| error::in_call(cx, error))
+        })
     }
 
     pub(crate) fn function(self: &Arc<Self>, name: &str) -> Result<ClrFunction> {
@@ -82,7 +91,10 @@ impl Loaded {
             );
         }
         match self.exports.binary_search_by(|export| export.name().cmp(name)) {
-            Ok(at) => Ok(ClrFunction { module: self.clone(), at, id: self.ids[at] }),
+            Ok(at) => {
+                let callee = self.lifecycle.callee(name);
+                Ok(ClrFunction { module: self.clone(), at, id: self.ids[at], callee })
+            }
             Err(_) => Err(no_such_export(self.name(), &self.exports, name)),
         }
     }

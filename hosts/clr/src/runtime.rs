@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_BYTES, POLYHOST_SOURCE_PATH, POLYHOST_SOURCE_TEXT};
 use polyhost_bridge::abi::{GuestModule, Source};
 use polyhost_bridge::{
-    Capabilities, Error, ErrorKind, Lifecycle, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo,
+    Capabilities, Error, ErrorKind, Heap, Lifecycle, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo,
 };
 use polyhost_toolchain::dotnet::{DotnetRoot, search};
 use polyhost_toolchain::{Machine, Search, roslyn};
@@ -18,6 +18,9 @@ use crate::ffi::guest::Shim;
 use crate::ffi::hostfxr::{self, By, Launch};
 use crate::image::{self, Frameworks};
 use crate::module::{ClrModule, Loaded};
+
+/// The runtime in spans, metrics and `RuntimeInfo`.
+pub(crate) const NAME: &str = ".NET";
 
 /// .NET, started by hostfxr. There is one in a process, and it stays for as long as that lives.
 pub struct Clr {
@@ -128,7 +131,7 @@ impl Clr {
         let version = shim.version();
         let frameworks = Frameworks { names, version: version.parse().unwrap_or_else(|_| config.minimum.clone()) };
         config.guest_failures.check(&frameworks.version)?;
-        let mut info = RuntimeInfo::new("clr", ".NET", version);
+        let mut info = RuntimeInfo::new("clr", NAME, version);
         info.location = Some(root.root.clone());
         Ok(Clr {
             info,
@@ -183,7 +186,7 @@ impl Clr {
             _ => return Err(error::no_such_kind_of_source()),
         };
         let module = module_name(source, options);
-        let (log, lifecycle) = (options.log_of(&module), Lifecycle::of(&module, &options.limits));
+        let (log, lifecycle) = (options.log_of(&module), Lifecycle::of(NAME, &module, &options.limits));
         let guest = GuestModule::new(module, options.services.clone(), log);
         let name = name.as_os_str().as_encoded_bytes();
         Loaded::open(self.shim, guest, lifecycle, &Source { kind, name, data, options: &shim_options }, &cx)
@@ -234,6 +237,10 @@ impl Runtime for Clr {
         state.modules.retain(|module| module.strong_count() > 0);
         state.modules.push(Arc::downgrade(&loaded));
         Ok(Arc::new(ClrModule::new(loaded)))
+    }
+
+    fn heaps(&self) -> Vec<Heap> {
+        self.shim.heap().map(|bytes| Heap::new(None, bytes)).into_iter().collect()
     }
 
     fn shutdown(&self, grace: Duration) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, mpsc};
 
+use polyhost_bridge::observe::{Awaited, Callee, Work};
 use polyhost_bridge::workers::{self, Answer, Reply};
 use polyhost_bridge::{BoxFuture, Bytes, CallContext, Export, Function, Lifecycle, Output, Result};
 
@@ -18,27 +19,15 @@ pub(crate) struct CpythonFunction {
     // These are the module's; here they are one step nearer for each call.
     pub(crate) guest: Arc<Guest>,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) callee: Callee,
     pub(crate) entry: Arc<Entry>,
 }
 
 impl CpythonFunction {
     pub(crate) fn new(module: Arc<Loaded>, at: usize) -> CpythonFunction {
         let (guest, entry) = (module.guest().clone(), module.entry(at).clone());
-        CpythonFunction { at, lifecycle: guest.lifecycle.clone(), guest, entry, module }
-    }
-
-    #[inline]
-    fn call_here(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        cx.check()?;
-        let inside = self.lifecycle.enter()?;
-        inside.within(output, |output| {
-            if self.entry.is_async {
-                return self.call_on_loop(cx, input, output);
-            }
-            self.entry.call(&self.guest, cx, input, output, |py, failure| {
-                error::in_call(py, self.guest.interpreter.helpers(), self.export(), cx, failure)
-            })
-        })
+        let (lifecycle, callee) = (guest.lifecycle.clone(), guest.lifecycle.callee(module.export(at).name()));
+        CpythonFunction { at, lifecycle, callee, guest, entry, module }
     }
 
     /// Calls an `async def` and waits. This thread may do the first step.
@@ -52,14 +41,14 @@ impl CpythonFunction {
             let _ = sender.send(outcome);
         };
         let open = Open::new(done, self.explain(cx), output.limit(), None);
-        let ticket = event_loop.ticket(&self.entry, cx.clone(), Bytes::copy_from_slice(input), open)?;
+        let ticket = event_loop.ticket(&self.entry, cx.clone(), Bytes::copy_from_slice(input), Work::here(), open)?;
         event_loop.start_here(ticket);
         let outcome = outcome.recv();
         output.write(&outcome.unwrap_or_else(|_| Err(error::lost()))?)
     }
 
     /// Sends a call of an `async def` to the event loop. No thread waits for it.
-    fn send_to_loop(&self, mut cx: CallContext, input: Bytes) -> Result<Reply> {
+    fn send_to_loop(&self, mut cx: CallContext, input: Bytes, seen: &Arc<Awaited>) -> Result<Reply> {
         cx.check()?;
         let suspended = self.lifecycle.suspend()?;
         let limit = Output::DEFAULT_LIMIT.min(self.lifecycle.reply_limit());
@@ -67,14 +56,12 @@ impl CpythonFunction {
         // A token of this call's own: dropping the future must not cancel others that share the context.
         let token = cx.detach_token();
         let (answer, mut reply) = Answer::new(token.clone());
-        let (in_time, operation) = (answer.clone(), self.operation());
-        let done = move |outcome: Result<Vec<u8>>| {
-            answer.send(outcome.map(Bytes::from).map_err(|error| error.operation(operation)));
-        };
+        let (in_time, ended) = (answer.clone(), seen.clone());
+        let done = move |outcome: Result<Vec<u8>>| answer.send(ended.end(outcome.map(Bytes::from)));
         let open = Open::new(done, self.explain(&cx), limit, Some(suspended));
-        let ticket = event_loop.ticket(&self.entry, cx, input, open)?;
+        let ticket = event_loop.ticket(&self.entry, cx, input, seen.work(), open)?;
         event_loop.send(ticket);
-        let operation = self.operation();
+        let operation = format!("call {}", self.export().name());
         reply.cancelled = Some(token.on_cancel(move |reason| {
             in_time.send(Err(reason.error().operation(operation.clone())));
         }));
@@ -87,10 +74,6 @@ impl CpythonFunction {
             error::in_call(py, module.guest().interpreter.helpers(), module.export(at), &cx, failure)
         })
     }
-
-    fn operation(&self) -> String {
-        format!("call {}", self.export().name())
-    }
 }
 
 impl Function for CpythonFunction {
@@ -99,16 +82,24 @@ impl Function for CpythonFunction {
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        self.call_here(cx, input, output).map_err(|error| error.operation(self.operation()))
+        self.lifecycle.call(&self.callee, cx, input, output, |output| {
+            if self.entry.is_async {
+                return self.call_on_loop(cx, input, output);
+            }
+            self.entry.call(&self.guest, cx, input, output, |py, failure| {
+                error::in_call(py, self.guest.interpreter.helpers(), self.export(), cx, failure)
+            })
+        })
     }
 
     fn call_async(self: Arc<Self>, cx: CallContext, input: Bytes) -> BoxFuture<'static, Result<Bytes>> {
         if !self.entry.is_async {
             return workers::call_async(workers::shared(), self, cx, input);
         }
-        match self.send_to_loop(cx, input) {
+        let seen = Arc::new(Awaited::begin(&self.callee, &cx, &input));
+        match self.send_to_loop(cx, input, &seen) {
             Ok(reply) => Box::pin(reply),
-            Err(error) => Box::pin(std::future::ready(Err(error.operation(self.operation())))),
+            Err(error) => Box::pin(std::future::ready(seen.end(Err(error)))),
         }
     }
 }

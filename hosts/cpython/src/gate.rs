@@ -25,6 +25,10 @@ use std::time::Duration;
 use polyhost_bridge::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use polyhost_bridge::sync::{Condvar, Instant, Mutex, spin_loop, thread, thread_local};
 
+use polyhost_bridge::observe::Waits;
+
+use crate::runtime::NAME;
+
 /// How long a holder may go on entering while somebody waits: many times what it costs to hand over.
 const SLICE: Duration = Duration::from_micros(50);
 
@@ -54,6 +58,7 @@ pub(crate) struct Gate {
     word: AtomicU64,
     /// Who waits, in the order of arrival. The first is the heir.
     queue: Mutex<VecDeque<Arc<Turn>>>,
+    waits: Waits,
 }
 
 /// What the holder has: the word as it entered, or nothing for who went past the gate.
@@ -85,6 +90,7 @@ impl Gate {
             in_a_row: AtomicU32::new(0),
             word: AtomicU64::new(0),
             queue: Mutex::new(VecDeque::new()),
+            waits: Waits::new(NAME, "gate", None),
         }
     }
 
@@ -114,7 +120,7 @@ impl Gate {
         {
             return pass;
         }
-        self.wait()
+        self.waits.time(|| self.wait())
     }
 
     /// Finds out who is alone. Threads that get here at the same time may lose a count; it decides no more than speed.

@@ -17,6 +17,7 @@ use crate::error;
 use crate::ffi::{self, Entry, EventLoop, Guest, Interpreter, Object, Reply, Voice};
 use crate::function::CpythonFunction;
 use crate::gate::Habit;
+use crate::runtime::NAME;
 
 /// What the guest package offers the host, found once.
 pub(crate) struct Helpers {
@@ -114,7 +115,7 @@ impl Loaded {
         let name = module_name(source, options);
         let guest = Arc::new(Guest {
             interpreter,
-            lifecycle: Arc::new(Lifecycle::of(&name, &options.limits)),
+            lifecycle: Arc::new(Lifecycle::of(NAME, &name, &options.limits)),
             voice: Arc::new(Voice { log: options.log_of(&name), name }),
             services: options.services.clone(),
         });

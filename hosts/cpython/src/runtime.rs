@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo};
+use polyhost_bridge::{Capabilities, Heap, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyModule};
 
@@ -13,6 +13,9 @@ use crate::config::CpythonConfig;
 use crate::error;
 use crate::ffi::{self, Guest, Interpreter, Launch};
 use crate::module::{CpythonModule, Helpers, Loaded};
+
+/// The runtime in spans, metrics and `RuntimeInfo`.
+pub(crate) const NAME: &str = "CPython";
 
 /// CPython. There is one in a process, and it can't be started again once it was shut down.
 pub struct Cpython {
@@ -66,7 +69,7 @@ impl Cpython {
         let for_install = config.clone();
         let interpreter =
             Interpreter::start(launch, move |py| install(py, &for_install).map_err(|e| error::in_host_code(py, &e)))?;
-        let mut info = RuntimeInfo::new("py", "CPython", ffi::version());
+        let mut info = RuntimeInfo::new("py", NAME, ffi::version());
         info.location = ffi::library();
         Ok(Cpython { info, config: config.clone(), interpreter, state: Mutex::default() })
     }
@@ -136,6 +139,10 @@ impl Runtime for Cpython {
         state.modules.retain(|module| module.strong_count() > 0);
         state.modules.push(Arc::downgrade(&loaded));
         Ok(Arc::new(CpythonModule(loaded)))
+    }
+
+    fn heaps(&self) -> Vec<Heap> {
+        ffi::used_of().map(|(bytes, _)| Heap::new(None, bytes as u64)).into_iter().collect()
     }
 
     fn shutdown(&self, grace: Duration) -> Result<()> {

@@ -66,16 +66,10 @@ pub(crate) fn too_small(limit: usize, needed: usize) -> Error {
     Error::new(ErrorKind::Exhausted, message)
 }
 
-/// Why a call was not made, for its caller.
-#[cold]
-pub(crate) fn refused(export: &str, error: Error) -> Error {
-    error.operation(format!("call {export}"))
-}
-
 /// What a call failed with, for its caller.
 #[cold]
 pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, failed: Failed) -> Error {
-    let error = match failed {
+    match failed {
         Failed::Host(error) => error,
         Failed::Memory => out_of_memory(memory_limit),
         Failed::Interrupted => cx.cancelled().map_or_else(
@@ -87,8 +81,7 @@ pub(crate) fn in_call(export: &str, cx: &CallContext, memory_limit: usize, faile
             Error::new(ErrorKind::Encode, message)
         }
         Failed::Raised(raised) => explained(cx, memory_limit, *raised),
-    };
-    error.operation(format!("call {export}"))
+    }
 }
 
 /// What guest code raised that ran in `cx`.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use polyhost_bridge::observe::Callee;
 use polyhost_bridge::{CallContext, Export, Function, Output, Result, boundary};
 
 use crate::error;
@@ -17,6 +18,7 @@ pub(crate) struct LuaFunction {
     /// Which export of the module it is.
     place: usize,
     handler: Handler,
+    callee: Callee,
     /// What it takes and returns; `None` for raw bytes.
     types: Option<(Arc<Schema>, Arc<Schema>)>,
 }
@@ -28,7 +30,8 @@ impl LuaFunction {
         handler: Handler,
         types: Option<(Arc<Schema>, Arc<Schema>)>,
     ) -> Self {
-        LuaFunction { module, place, handler, types }
+        let callee = module.lifecycle.callee(module.exports[place].name());
+        LuaFunction { module, place, handler, callee, types }
     }
 
     /// Calls with the request as a table, and writes the table that the handler returns.
@@ -69,19 +72,18 @@ impl Function for LuaFunction {
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        let refused = |error| error::refused(self.export().name(), error);
-        cx.check().map_err(refused)?;
         let module = &*self.module;
-        let inside = module.lifecycle.enter().map_err(refused)?;
-        let vm = module.instances.borrow(self.place, module, cx).map_err(refused)?;
-        let before = output.len();
-        let outcome = inside.within(output, |output| match &self.types {
-            None => vm.call(self.handler, cx, input, output),
-            Some(types) => self.call_typed(&vm, types, cx, input, output),
-        });
-        outcome.map_err(|failed| {
-            output.truncate(before);
-            error::in_call(self.export().name(), cx, module.host.settings.memory_limit, failed)
+        module.lifecycle.call(&self.callee, cx, input, output, |output| {
+            let vm = module.instances.borrow(self.place, module, cx)?;
+            let before = output.len();
+            let outcome = match &self.types {
+                None => vm.call(self.handler, cx, input, output),
+                Some(types) => self.call_typed(&vm, types, cx, input, output),
+            };
+            outcome.map_err(|failed| {
+                output.truncate(before);
+                error::in_call(self.export().name(), cx, module.host.settings.memory_limit, failed)
+            })
         })
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use polyhost_bridge::observe::Waits;
 use polyhost_bridge::{
     CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result,
     UnloadVerdict, no_such_export,
@@ -17,6 +18,7 @@ use crate::function::LuaFunction;
 use crate::host::{Exported, Handler, Host};
 use crate::message::Schema;
 use crate::pool::Names;
+use crate::runtime::NAME;
 use crate::types;
 
 /// A Lua module: one or several VMs that have loaded the same text.
@@ -43,7 +45,7 @@ impl Loaded {
         let name = options.name.clone().unwrap_or_else(|| source.display());
         let instances = settings.instances;
         let wait = settings.wait;
-        let (log, lifecycle) = (options.log_of(&name), Arc::new(Lifecycle::of(&name, &options.limits)));
+        let (log, lifecycle) = (options.log_of(&name), Arc::new(Lifecycle::of(NAME, &name, &options.limits)));
         let host = Arc::new(Host::new(name, script.folder.clone(), settings, options.services.clone(), log));
         let (first, mut exported) = open(&host, &script, &cx)?;
         let mut vms = vec![first];
@@ -60,7 +62,8 @@ impl Loaded {
         let handlers = exported.iter().map(|it| it.handler).collect();
         let (exports, types) = typed.into_iter().unzip();
         let descriptors = host.types().descriptors();
-        let instances = Instances::new(vms, wait);
+        let waits = Waits::new(NAME, "vm", Some(&host.name));
+        let instances = Instances::new(vms, wait, waits);
         Ok(Loaded { host, exports, types, handlers, lifecycle, instances, descriptors })
     }
 }

@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use polyhost_bridge::observe::{self, Waits};
 use polyhost_bridge::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use polyhost_bridge::sync::{Condvar, Instant, Mutex, MutexGuard, spin_loop, thread, thread_local};
 use polyhost_bridge::{CallContext, CancelReason, Error, Result};
@@ -27,6 +28,7 @@ pub(crate) struct Pool {
     queue: Mutex<VecDeque<Arc<Waiter>>>,
     /// How long a call waits.
     patience: Duration,
+    waits: Waits,
 }
 
 /// One VM's place. On a cache line of its own: threads with different VMs must not slow one another down.
@@ -81,10 +83,10 @@ thread_local! {
 
 impl Pool {
     /// `places` free places.
-    pub(crate) fn new(places: usize, patience: Duration) -> Pool {
+    pub(crate) fn new(places: usize, patience: Duration, waits: Waits) -> Pool {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let places = (0..places).map(|_| Place { owner: AtomicU64::new(0), call: AtomicUsize::new(0) }).collect();
-        Pool { id: NEXT.fetch_add(1, Ordering::Relaxed), places, queue: Mutex::default(), patience }
+        Pool { id: NEXT.fetch_add(1, Ordering::Relaxed), places, queue: Mutex::default(), patience, waits }
     }
 
     /// Takes the place this thread holds already, else the one it used last, else any free one, else waits.
@@ -119,8 +121,18 @@ impl Pool {
                 return Ok(self.lease(index, me));
             }
         }
-        let index = self.wait(me, call, names, cx)?;
+        let index = observe::waiting(|| self.waits.time(|| self.wait(me, call, names, cx)))?;
         Ok(self.lease(index, me))
+    }
+
+    /// Takes this very place where it is free, or this thread's already.
+    pub(crate) fn borrow_this(&self, index: usize) -> Option<Lease<'_>> {
+        let me = me();
+        match self.take(index, me, usize::MAX) {
+            Taken::Free => Some(self.lease(index, me)),
+            Taken::Mine => Some(self.lease(index, 0)),
+            Taken::Busy => None,
+        }
     }
 
     /// Takes a free place for good. True also where it was taken so before; false where a thread holds it.
@@ -362,9 +374,13 @@ mod tests {
         pool.borrow(1, &Numbers, cx)
     }
 
+    fn waits() -> Waits {
+        Waits::new("test", "vm", None)
+    }
+
     #[test]
     fn nobody_is_left_waiting_and_no_place_is_held_twice() {
-        let pool = Pool::new(2, Duration::from_secs(3600));
+        let pool = Pool::new(2, Duration::from_secs(3600), waits());
         let (start, inside) = (Barrier::new(8), [AtomicUsize::new(0), AtomicUsize::new(0)]);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -383,7 +399,7 @@ mod tests {
 
     #[test]
     fn holders_that_stay_inside_hand_over_to_everybody_in_turn() {
-        let pool = Pool::new(1, Duration::from_secs(3600));
+        let pool = Pool::new(1, Duration::from_secs(3600), waits());
         let first = borrow(&pool, &CallContext::none()).expect("free");
         std::thread::scope(|scope| {
             let waiters: Vec<_> = (0..4)
@@ -401,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_place_comes_back_to_the_thread_that_holds_it() {
-        let pool = Pool::new(2, Duration::ZERO);
+        let pool = Pool::new(2, Duration::ZERO, waits());
         let outer = borrow(&pool, &CallContext::none()).expect("free");
         let inner = borrow(&pool, &CallContext::none()).expect("mine");
         assert_eq!(outer.index(), inner.index());
@@ -414,7 +430,7 @@ mod tests {
 
     #[test]
     fn waiting_in_vain_names_holder_and_waiter_and_leaves_the_queue() {
-        let pool = Pool::new(1, Duration::from_millis(1));
+        let pool = Pool::new(1, Duration::from_millis(1), waits());
         let held = borrow(&pool, &CallContext::none()).expect("free");
         std::thread::scope(|scope| {
             let waiter = std::thread::Builder::new().name("waiter".into());
@@ -426,7 +442,8 @@ mod tests {
             let token = polyhost_bridge::CancelToken::new();
             token.cancel();
             let cx = CallContext::none().with_cancel(&token);
-            let cancelled = scope.spawn(move || Pool::new(1, Duration::MAX).borrow(0, &Numbers, &cx).map(|_| ()));
+            let cancelled =
+                scope.spawn(move || Pool::new(1, Duration::MAX, waits()).borrow(0, &Numbers, &cx).map(|_| ()));
             cancelled.join().expect("no panic").expect("a free place is not waited for");
         });
         assert!(pool.queue().is_empty());
@@ -436,14 +453,14 @@ mod tests {
 
     #[test]
     fn a_thread_gets_the_place_it_holds_and_the_one_it_had() {
-        let pool = Pool::new(3, Duration::ZERO);
+        let pool = Pool::new(3, Duration::ZERO, waits());
         let first = borrow(&pool, &CallContext::none()).expect("free");
         assert_eq!(first.index(), borrow(&pool, &CallContext::none()).expect("mine").index());
         let index = first.index();
         drop(first);
         assert_eq!(index, borrow(&pool, &CallContext::none()).expect("free").index());
         // Another pool in between.
-        let other = Pool::new(3, Duration::ZERO);
+        let other = Pool::new(3, Duration::ZERO, waits());
         let held = borrow(&pool, &CallContext::none()).expect("free");
         let _other = borrow(&other, &CallContext::none()).expect("free");
         assert_eq!(held.index(), borrow(&pool, &CallContext::none()).expect("mine").index());
@@ -451,7 +468,7 @@ mod tests {
 
     #[test]
     fn who_comes_first_is_first() {
-        let pool = Pool::new(1, Duration::MAX);
+        let pool = Pool::new(1, Duration::MAX, waits());
         let (done, order) = mpsc::channel();
         let held = borrow(&pool, &CallContext::none()).expect("free");
         std::thread::scope(|scope| {
@@ -474,7 +491,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_wait_ends() {
-        let pool = Pool::new(1, Duration::MAX);
+        let pool = Pool::new(1, Duration::MAX, waits());
         let _held = borrow(&pool, &CallContext::none()).expect("free");
         let token = polyhost_bridge::CancelToken::new();
         let cx = CallContext::none().with_cancel(&token);
@@ -492,7 +509,7 @@ mod tests {
 
     #[test]
     fn a_retired_place_is_for_nobody() {
-        let pool = Pool::new(1, Duration::from_millis(1));
+        let pool = Pool::new(1, Duration::from_millis(1), waits());
         let held = borrow(&pool, &CallContext::none()).expect("free");
         assert!(!pool.retire(0));
         drop(held);

@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::{Capabilities, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo};
+use polyhost_bridge::{Capabilities, Heap, LoadOptions, Module, ModuleSource, Result, Runtime, RuntimeInfo};
 
 use crate::config::{LuaJitConfig, Settings};
 use crate::error;
 use crate::ffi;
 use crate::module::{Loaded, LuaModule};
+
+/// The runtime in spans, metrics and `RuntimeInfo`.
+pub(crate) const NAME: &str = "LuaJIT";
 
 /// Loads Lua modules, each into VMs of its own.
 ///
@@ -49,7 +52,7 @@ impl LuaJit {
     /// # Ok::<_, polyhost_bridge::Error>(())
     /// ```
     pub fn start(config: LuaJitConfig) -> Arc<LuaJit> {
-        let info = RuntimeInfo::new("lua", "LuaJIT", ffi::version());
+        let info = RuntimeInfo::new("lua", NAME, ffi::version());
         Arc::new(LuaJit { info, config, state: Mutex::default() })
     }
 
@@ -92,6 +95,12 @@ impl Runtime for LuaJit {
         state.modules.retain(|module| module.strong_count() > 0);
         state.modules.push(Arc::downgrade(&loaded));
         Ok(Arc::new(LuaModule::new(loaded)))
+    }
+
+    fn heaps(&self) -> Vec<Heap> {
+        let modules: Vec<_> = self.lock().modules.iter().filter_map(Weak::upgrade).collect();
+        let heap = |module: &Arc<Loaded>| Heap::new(Some(module.host.name.clone()), module.instances.heap() as u64);
+        modules.iter().map(heap).collect()
     }
 
     fn shutdown(&self, grace: Duration) -> Result<()> {

@@ -17,12 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use libloading::os::unix;
 use polyhost_bridge::abi::sys::{POLYHOST_SOURCE_SELF, PolyhostGuest, PolyhostGuestEntry, PolyhostSlice};
 use polyhost_bridge::abi::{self, GuestModule, Source};
+use polyhost_bridge::observe::Callee;
 use polyhost_bridge::{CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Output, Result};
 
 use crate::config::NativeConfig;
 use crate::error;
 use crate::module::NativeModule;
-use crate::runtime::Native;
+use crate::runtime::{NAME, Native};
 
 #[cfg(not(unix))]
 compile_error!("polyhost-native opens shared libraries with dlopen; this target has none");
@@ -168,11 +169,13 @@ impl Library {
             let kind = if failed.kind() == ErrorKind::Guest { ErrorKind::Load } else { failed.kind() };
             failed.with_kind(kind).with("library", self.path.display().to_string())
         })?;
-        let lifecycle = Arc::new(Lifecycle::of(&name, &options.limits));
+        let lifecycle = Arc::new(Lifecycle::of(NAME, &name, &options.limits));
         let module = Mutex::new(Some(opened.module));
         let module = Arc::new(OpenModule { library: self, guest, lifecycle, module });
-        let function =
-            |(id, export)| -> Arc<dyn Function> { Arc::new(LibraryFunction { export, id, module: module.clone() }) };
+        let function = |(id, export): (u64, Export)| -> Arc<dyn Function> {
+            let callee = module.lifecycle.callee(export.name());
+            Arc::new(LibraryFunction { export, id, callee, module: module.clone() })
+        };
         let functions = opened.functions.into_iter().map(function).collect();
         NativeModule::of_library(name, functions, opened.descriptors, module.clone())
     }
@@ -227,6 +230,7 @@ struct LibraryFunction {
     export: Export,
     /// The library's id of the export.
     id: u64,
+    callee: Callee,
     module: Arc<OpenModule>,
 }
 
@@ -237,13 +241,11 @@ impl Function for LibraryFunction {
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
         let OpenModule { library, guest, lifecycle, .. } = &*self.module;
-        let told = |failed| error::in_call(&self.export, cx, failed);
-        let inside = lifecycle.enter().map_err(told)?;
-        cx.check().map_err(told)?;
-        // SAFETY: the library's author keeps the contract of polyhost.h, and it is never unmapped.
-        inside
-            .within(output, |output| unsafe { abi::call(&library.guest, self.id, guest, cx, input, output) })
-            .map_err(told)
+        lifecycle.call(&self.callee, cx, input, output, |output| {
+            // SAFETY: the library's author keeps the contract of polyhost.h, and it is never unmapped.
+            unsafe { abi::call(&library.guest, self.id, guest, cx, input, output) }
+                .map_err(|failed| error::in_call(&self.export, cx, failed))
+        })
     }
 }
 

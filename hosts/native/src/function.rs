@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use polyhost_bridge::observe::Callee;
 use polyhost_bridge::{CallContext, Export, Function, Lifecycle, Method, Output, Result, boundary};
 use prost::{Message, Name};
 
@@ -25,7 +26,7 @@ pub fn function(
     export: Export,
     run: impl Fn(&CallContext, &[u8], &mut Output) -> Result<()> + Send + Sync + 'static,
 ) -> Arc<dyn Function> {
-    Arc::new(Closure { export, lifecycle: None, run })
+    Arc::new(Closure { export, module: None, run })
 }
 
 /// The same with prost messages.
@@ -68,10 +69,11 @@ where
     }
 }
 
-/// A closure with its name, and with the life of its module where it has one.
+/// A closure with its name, and with the life of its module where it has one. Where not it is the program's own code,
+/// and no call into a guest.
 pub(crate) struct Closure<F> {
     pub(crate) export: Export,
-    pub(crate) lifecycle: Option<Arc<Lifecycle>>,
+    pub(crate) module: Option<(Arc<Lifecycle>, Callee)>,
     pub(crate) run: F,
 }
 
@@ -84,19 +86,20 @@ where
     }
 
     fn call(&self, cx: &CallContext, input: &[u8], output: &mut Output) -> Result<()> {
-        let told = |failed| error::in_call(&self.export, cx, failed);
-        let inside = self.lifecycle.as_deref().map(Lifecycle::enter).transpose().map_err(told)?;
-        cx.check().map_err(told)?;
-        let before = output.len();
-        let run = |output: &mut Output| boundary::enter(|| (self.run)(cx, input, output));
-        let outcome = match &inside {
-            Some(inside) => inside.within(output, run),
-            None => run(output),
+        let run = |output: &mut Output| {
+            let before = output.len();
+            boundary::enter(|| (self.run)(cx, input, output)).map_err(|failed| {
+                output.truncate(before);
+                error::in_call(&self.export, cx, failed)
+            })
         };
-        outcome.map_err(|failed| {
-            output.truncate(before);
-            told(failed)
-        })
+        match &self.module {
+            Some((lifecycle, callee)) => lifecycle.call(callee, cx, input, output, run),
+            None => {
+                cx.check().map_err(|refused| error::in_call(&self.export, cx, refused))?;
+                run(output)
+            }
+        }
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use polyhost_bridge::{
-    CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, LogSink, Method, Module, Output, Result,
-    UnloadVerdict, no_such_export,
+    CallContext, Error, ErrorKind, Export, Function, Lifecycle, Limits, LoadOptions, LogSink, Method, Module, Output,
+    Result, UnloadVerdict, no_such_export,
 };
 use prost::{Message, Name};
 
 use crate::error;
 use crate::ffi::OpenModule;
 use crate::function::{Closure, typed, typed_export};
+use crate::runtime::NAME;
 
 /// A module of native code.
 pub struct NativeModule {
@@ -31,8 +32,9 @@ pub struct NativeModule {
 impl NativeModule {
     /// A module of Rust closures that is loaded as soon as it is built.
     pub fn builder(name: impl Into<String>) -> ModuleBuilder {
-        let (name, log) = (name.into(), LogSink::default());
-        ModuleBuilder { name, lifecycle: Arc::default(), functions: Vec::new(), descriptors: None, log }
+        let name = name.into();
+        let lifecycle = Arc::new(Lifecycle::of(NAME, &name, &Limits::new()));
+        ModuleBuilder { name, lifecycle, functions: Vec::new(), descriptors: None, log: LogSink::default() }
     }
 
     pub(crate) fn of_library(
@@ -194,7 +196,7 @@ pub struct ModuleBuilder {
 impl ModuleBuilder {
     /// Sets what the module may take, before it has exports, and its log.
     pub(crate) fn limited(mut self, options: &LoadOptions) -> Self {
-        self.lifecycle = Arc::new(Lifecycle::of(&self.name, &options.limits));
+        self.lifecycle = Arc::new(Lifecycle::of(NAME, &self.name, &options.limits));
         self.log = options.log.clone();
         self
     }
@@ -205,7 +207,8 @@ impl ModuleBuilder {
         export: Export,
         run: impl Fn(&CallContext, &[u8], &mut Output) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.functions.push(Arc::new(Closure { export, lifecycle: Some(self.lifecycle.clone()), run }));
+        let module = Some((self.lifecycle.clone(), self.lifecycle.callee(export.name())));
+        self.functions.push(Arc::new(Closure { export, module, run }));
         self
     }
 

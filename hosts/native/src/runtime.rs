@@ -14,6 +14,9 @@ use crate::error;
 use crate::ffi::Library;
 use crate::module::{Known, NativeModule};
 
+/// The runtime in spans, metrics and `RuntimeInfo`.
+pub(crate) const NAME: &str = "native";
+
 /// Loads Rust modules by name, and shared libraries by path where that is allowed.
 ///
 /// Any number of them may live in one process. A library is mapped once for all
@@ -43,7 +46,7 @@ impl Native {
     /// A runtime that loads what `config` says.
     pub fn start(config: NativeConfig) -> Arc<Native> {
         let version = format!("{}.{}", abi::sys::POLYHOST_ABI_MAJOR, abi::sys::POLYHOST_ABI_MINOR);
-        let info = RuntimeInfo::new("native", "native", version);
+        let info = RuntimeInfo::new("native", NAME, version);
         Arc::new(Native { info, config, loads: Lifecycle::new(), state: Mutex::default() })
     }
 

@@ -232,12 +232,12 @@ fn what_is_no_guest_is_one_clear_error() {
 #[test]
 fn another_version_of_the_abi_is_refused_and_both_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (field, value, said) in [("major", "2", "2.0"), ("major", "0", "0.0"), ("minor", "1", "1.1")] {
+    for (field, value, said) in [("major", "2", "2.1"), ("major", "0", "0.1"), ("minor", "2", "1.2")] {
         let set = format!("guest->abi_{field} = POLYHOST_ABI_{};", field.to_uppercase());
         let source = C_SAMPLE.replace(&set, &format!("guest->abi_{field} = {value};"));
         assert_ne!(C_SAMPLE, source, "the sample sets abi_{field}");
         let path = build::c(folder.path(), &format!("{field}{value}.so"), &source, HEADERS);
-        check_load_error(&path, &[&format!("version {said} "), "this host 1.0"]);
+        check_load_error(&path, &[&format!("version {said} "), "this host 1.1"]);
     }
 }
 

@@ -77,6 +77,16 @@ class CallContext:
         return tuple(value for key, value in self._call.metadata() if key == name)
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace that the call belongs to, as the W3C's trace context has it; `None` for none."""
+        return self.metadata.get("traceparent")
+
+    @property
+    def tracestate(self) -> str | None:
+        """What vendors have added to the trace."""
+        return self.metadata.get("tracestate")
+
+    @property
     def remaining(self) -> float | None:
         """Seconds left, 0.0 when there are none; `None` without a deadline."""
         return self._call.remaining()

@@ -65,7 +65,7 @@ impl Texts {
             head.header(Known::Host),
             head.header(Known::Referer),
             head.header(Known::UserAgent),
-            trace::id_of(head),
+            trace::id_of(head).map(str::as_bytes),
         ];
         let len = all.iter().flatten().map(|text| text.len()).sum();
         let mut texts = Texts { bytes: Vec::with_capacity(len), ..Texts::default() };

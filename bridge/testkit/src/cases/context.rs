@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use polyhost_bridge::{CallContext, CancelToken};
+use polyhost_bridge::{CallContext, CancelToken, TraceParent};
 use polyhost_proto::conformance::v1::{ContextReply, Nothing};
 
-use super::{CALL_SERVICE, CONTEXT, service_request};
+use super::{CALL_SERVICE, CONTEXT, RAW_TRACE, service_request};
 use crate::case::{Case, Cx, case};
 use crate::subject::service;
 
@@ -58,8 +58,27 @@ pub(super) fn cases() -> Vec<Case> {
             let (metadata, at) = seen.lock().expect("no panic").take().expect("was called");
             assert_eq!((context.metadata(), Some(deadline)), (&*metadata, at));
         }),
+        case("context::trace_reaches_the_guest_and_its_services").run(|cx| {
+            let parent = TraceParent::parse(TRACE.as_bytes()).expect("as the W3C has it");
+            let context = CallContext::none().with_metadata("a", "1").with_trace(parent, "vendor=1,other=2");
+            let seen = Arc::new(Mutex::new(None));
+            let see = seen.clone();
+            let module = cx.module_with(service("see", move |cx, _, _| {
+                *see.lock().expect("no panic") = cx.trace_parent().map(|it| it.as_str().to_owned());
+                Ok(())
+            }));
+            let trace = module.function(RAW_TRACE).expect("is exported");
+            let told = cx.call(&trace, &context, b"").expect("tells");
+            assert_eq!(format!("{TRACE}\nvendor=1,other=2"), String::from_utf8_lossy(&told));
+            let told = cx.call(&trace, &CallContext::none(), b"").expect("tells");
+            assert_eq!("\n", String::from_utf8_lossy(&told));
+            cx.invoke_in(&context, &*module, CALL_SERVICE, &service_request("see", b"")).expect("calls");
+            assert_eq!(Some(TRACE), seen.lock().expect("no panic").as_deref());
+        }),
     ]
 }
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn ask(cx: &Cx<'_>, context: &CallContext) -> ContextReply {
     let reply = cx.invoke_in(context, &*cx.module(), CONTEXT, &Nothing {});

@@ -28,6 +28,17 @@ pub(super) fn cases() -> Vec<Case> {
                 .collect();
             assert_eq!(expected, *lines.lock().expect("no panic"));
         }),
+        case("log::lines_name_the_call_they_were_written_in").run(|cx| {
+            let calls = Arc::new(Mutex::new(Vec::new()));
+            let write = calls.clone();
+            let sink = LogSink::new(move |record| {
+                write.lock().expect("no panic").push(record.call.map(str::to_owned));
+            });
+            let module = cx.load(&LoadOptions::new().log(sink)).expect("loads");
+            calls.lock().expect("no panic").clear();
+            log(cx, &*module, "info", "a line");
+            assert_eq!([Some(LOG.name().to_owned())], **calls.lock().expect("no panic"));
+        }),
         case("log::keeps_every_character_of_a_line").run(|cx| {
             let (lines, module) = logged(cx);
             let texts = ["", "Grüße, 世界 🎉", "%s %d {} {0}", "two\nlines", &"long ".repeat(20_000)];

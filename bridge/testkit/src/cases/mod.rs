@@ -49,6 +49,7 @@ pub(crate) fn all() -> Vec<Case> {
 const RAW_ECHO: &str = "raw/Echo";
 const RAW_READ_FILE: &str = "raw/ReadFile";
 const RAW_WRONG_TYPE: &str = "raw/WrongType";
+const RAW_TRACE: &str = "raw/Trace";
 
 const ECHO: Method<AllTypes, AllTypes> = Method::new("conformance.v1.Conformance/Echo");
 const ECHO_ASYNC: Method<AllTypes, AllTypes> = Method::new("conformance.v1.Conformance/EchoAsync");

@@ -93,6 +93,13 @@ impl Shim {
         unsafe { abi::call(&self.table, function, module, cx, input, output) }
     }
 
+    /// How many bytes the managed heap takes.
+    pub(crate) fn heap(&self) -> Option<u64> {
+        altstack::ready().ok()?;
+        // SAFETY: the shim keeps the contract of polyhost.h.
+        self.table.heap.map(|heap| unsafe { heap() })
+    }
+
     /// Says that no call comes any more.
     pub(crate) fn shutdown(&self) -> Result<()> {
         altstack::ready()?;

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
-use polyhost_bridge::CallContext;
+use polyhost_bridge::{CallContext, observe};
 use pyo3::ffi;
 
 use super::interpreter::Interpreter;
@@ -110,9 +110,12 @@ impl Attached {
         if current() == state {
             return Attached { interpreter, thread, how: How::Already };
         }
-        let outer = thread.pass.replace(gate(thread.id()));
-        // SAFETY: the state is this thread's own and not attached; Python lives, by contract.
-        unsafe { ffi::PyEval_RestoreThread(state) };
+        let outer = observe::waiting(|| {
+            let outer = thread.pass.replace(gate(thread.id()));
+            // SAFETY: the state is this thread's own and not attached; Python lives, by contract.
+            unsafe { ffi::PyEval_RestoreThread(state) };
+            outer
+        });
         Attached { interpreter, thread, how: How::Entered { outer } }
     }
 
@@ -190,9 +193,11 @@ pub(super) fn detached<R>(interpreter: &'static Interpreter, run: impl FnOnce() 
         fn drop(&mut self) {
             let thread = here();
             thread.state.set(self.outer_state);
-            thread.pass.set(self.interpreter.gate.enter(thread.id()));
-            // SAFETY: the state that was saved on this thread below. Python lives: the caller is counted.
-            unsafe { ffi::PyEval_RestoreThread(self.state) };
+            observe::waiting(|| {
+                thread.pass.set(self.interpreter.gate.enter(thread.id()));
+                // SAFETY: the state that was saved on this thread below. Python lives: the caller is counted.
+                unsafe { ffi::PyEval_RestoreThread(self.state) };
+            });
             with_stop(|stop, cx| stop.step_in(self.phase, self.interpreter, cx));
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use polyhost_bridge::observe::Work;
 use polyhost_bridge::{Bytes, CallContext, Error, ErrorKind, LogLevel, Result, boundary};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -89,8 +90,15 @@ impl EventLoop {
     ///
     /// # Errors
     /// [`ErrorKind::Exhausted`] where too many are under way.
-    pub(crate) fn ticket(&self, entry: &Arc<Entry>, cx: CallContext, input: Bytes, open: Open) -> Result<Arc<Ticket>> {
-        Ticket::new(&self.guest, &self.mailbox, entry, cx, input, open)
+    pub(crate) fn ticket(
+        &self,
+        entry: &Arc<Entry>,
+        cx: CallContext,
+        input: Bytes,
+        work: Work,
+        open: Open,
+    ) -> Result<Arc<Ticket>> {
+        Ticket::new(&self.guest, &self.mailbox, entry, cx, input, work, open)
     }
 
     /// Sends a call to the loop.

@@ -5,6 +5,7 @@ use std::io::{PipeReader, PipeWriter, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polyhost_bridge::cancel::Subscription;
+use polyhost_bridge::observe::Work;
 use polyhost_bridge::{Bytes, CallContext, Error, Output, Result, Suspended, boundary};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -27,6 +28,7 @@ pub(crate) struct Ticket {
     guest: Arc<Guest>,
     cx: CallContext,
     input: Bytes,
+    work: Work,
     mailbox: Arc<Mailbox>,
     /// What can stop a step that does not end. Dropped outside of Python, when the call is over.
     stop: Mutex<Option<Arc<Stop>>>,
@@ -67,6 +69,7 @@ impl Ticket {
         entry: &Arc<Entry>,
         cx: CallContext,
         input: Bytes,
+        work: Work,
         open: Open,
     ) -> Result<Arc<Ticket>> {
         Ok(Arc::new(Ticket {
@@ -75,6 +78,7 @@ impl Ticket {
             guest: guest.clone(),
             cx,
             input,
+            work,
             mailbox: mailbox.clone(),
             stop: Mutex::default(),
             open: Mutex::new(Some(open)),
@@ -269,13 +273,14 @@ pub(super) unsafe extern "C" fn step(
             stop.begin();
         }
         // SAFETY: as above.
-        let result = unsafe { ffi::PyObject_Vectorcall(run, rest.as_ptr(), rest.len(), std::ptr::null_mut()) };
+        let run = || unsafe { ffi::PyObject_Vectorcall(run, rest.as_ptr(), rest.len(), std::ptr::null_mut()) };
+        let result = ticket.work.run(run);
         if let Some(stop) = &stop {
             // No bytecode runs between the step's last and this: nothing meant for it is raised later.
             stop.end();
         }
         result
     });
-    record.flush_attached();
+    ticket.work.run(|| record.flush_attached());
     result
 }

@@ -1,8 +1,10 @@
 //! The VMs of a module, each for one thread at a time.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use polyhost_bridge::observe::Waits;
 use polyhost_bridge::{CallContext, Result};
 
 use super::vm::Vm;
@@ -12,6 +14,8 @@ use crate::pool::{Lease, Names, Pool};
 pub(crate) struct Instances {
     pool: Pool,
     vms: Box<[Box<Vm>]>,
+    /// What each had taken when that was last asked for.
+    heaps: Box<[AtomicUsize]>,
 }
 
 // SAFETY: a VM has no tie to the thread that made it.
@@ -30,8 +34,20 @@ pub(crate) struct Borrowed<'a> {
 
 impl Instances {
     #[expect(clippy::vec_box, reason = "Lua holds the address of its Vm")]
-    pub(crate) fn new(vms: Vec<Box<Vm>>, patience: Duration) -> Instances {
-        Instances { pool: Pool::new(vms.len(), patience), vms: vms.into_boxed_slice() }
+    pub(crate) fn new(vms: Vec<Box<Vm>>, patience: Duration, waits: Waits) -> Instances {
+        let heaps = vms.iter().map(|vm| AtomicUsize::new(vm.heap())).collect();
+        Instances { pool: Pool::new(vms.len(), patience, waits), vms: vms.into_boxed_slice(), heaps }
+    }
+
+    /// How many bytes the VMs have; what one had the last time, where it is in use.
+    pub(crate) fn heap(&self) -> usize {
+        let ask = |(index, known): (usize, &AtomicUsize)| {
+            if let Some(_lease) = self.pool.borrow_this(index) {
+                known.store(self.vms[index].heap(), Ordering::Relaxed);
+            }
+            known.load(Ordering::Relaxed)
+        };
+        self.heaps.iter().enumerate().map(ask).sum()
     }
 
     /// The VM this thread holds already, or a free one; see [`Pool::borrow`].

@@ -32,8 +32,7 @@ impl Memory {
         let mut inner_state = std::ptr::null_mut();
         // SAFETY: the caller's state; the old allocator goes on to own everything, the new one counts before it.
         unsafe {
-            let used =
-                lua::lua_gc(l, lua::LUA_GCCOUNT, 0) as usize * 1024 + lua::lua_gc(l, lua::LUA_GCCOUNTB, 0) as usize;
+            let used = taken(l);
             let inner = lua::lua_getallocf(l, &mut inner_state);
             let memory = Box::new(Memory {
                 tight: Cell::new(false),
@@ -108,6 +107,15 @@ impl Memory {
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
+}
+
+/// How many bytes a state has.
+///
+/// # Safety
+/// `l` is a state that runs on this thread in host code, or on none.
+pub(super) unsafe fn taken(l: *mut lua_State) -> usize {
+    // SAFETY: the caller's promise; to count changes nothing.
+    unsafe { lua::lua_gc(l, lua::LUA_GCCOUNT, 0) as usize * 1024 + lua::lua_gc(l, lua::LUA_GCCOUNTB, 0) as usize }
 }
 
 /// # Safety

@@ -8,7 +8,7 @@ use mlua_sys::lua51::{self as lua, lua_State};
 use polyhost_bridge::{CallContext, Error, ErrorKind, Frame, Result};
 
 use super::interrupt::{Interrupts, Kept};
-use super::memory::Memory;
+use super::memory::{Memory, taken};
 use super::stack::Stack;
 use super::{c_stack, open, registry, traceback};
 use crate::error::{self, Raised};
@@ -95,6 +95,16 @@ impl Vm {
             Some(memory) if !vm.has_memory(0) => Err(error::too_small(memory.limit(), memory.used())),
             _ => Ok(vm),
         }
+    }
+
+    /// How many bytes the state has.
+    pub(super) fn heap(&self) -> usize {
+        let l = self.main.get();
+        if l.is_null() {
+            return 0;
+        }
+        // SAFETY: our state, which this thread holds, in host code.
+        unsafe { taken(l) }
     }
 
     /// Runs a module's text in `cx` and gives what it exported. Each export's handler stays with the VM under its number.

@@ -44,6 +44,11 @@ impl Conformance {
         vec![
             (Export::bytes("raw/Echo").with_doc("Returns its input."), |_, _, input| Ok(input.to_vec())),
             (Export::bytes("raw/ReadFile").with_doc("Reads the file of that path."), |_, _, path| read_file(path)),
+            (Export::bytes("raw/Trace").with_doc("Tells the call's trace."), |_, host, _| {
+                let metadata = host.metadata();
+                let value = |name| metadata.iter().find(|(key, _)| key == name).map_or("", |(_, value)| &**value);
+                Ok(format!("{}\n{}", value("traceparent"), value("tracestate")).into_bytes())
+            }),
             export::<AllTypes, AllTypes>("Echo", Conformance::echo),
             export::<AllTypes, AllTypes>("EchoAsync", Conformance::echo),
             export::<FailRequest, Nothing>("Fail", |_, _, input| fail(&decode(input)?)),

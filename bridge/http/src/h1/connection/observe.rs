@@ -55,7 +55,7 @@ fn span_wanted() -> bool {
 
 fn span(head: &RequestHead) -> Span {
     let (method, path) = asked(head);
-    let trace_id = trace::id_of(head).map(|id| String::from_utf8_lossy(id).into_owned());
+    let trace_id = trace::id_of(head);
     tracing::span!(target: "polyhost::http", Level::INFO, "request", method, path, trace_id, status = field::Empty)
 }
 
