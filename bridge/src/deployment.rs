@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::boundary::{Current, Drained, Replaced};
 use crate::error::{Error, ErrorKind, Result};
 use crate::function::{Export, Function};
-use crate::module::{Module, UnloadVerdict, no_such_export};
+use crate::module::{Module, UnloadVerdict, no_such_export, still_inside};
 use crate::sync::{Mutex, MutexGuard};
 use function::{Deployed, View};
 
@@ -365,10 +365,8 @@ fn resolve(module: &dyn Module) -> Result<Resolved> {
 
 fn still_used(others: usize, own: usize) -> Vec<String> {
     let mut what = Vec::new();
-    match others {
-        0 => {}
-        1 => what.push("1 call is still inside".to_owned()),
-        _ => what.push(format!("{others} calls are still inside")),
+    if others > 0 {
+        what.push(still_inside(others));
     }
     if own > 0 {
         what.push("the call that deploys is inside itself; settle the deployment when it is out".to_owned());

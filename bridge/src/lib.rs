@@ -55,7 +55,7 @@ pub use lifecycle::{Entered, Lifecycle, MAX_DEPTH, Suspended};
 pub use limits::Limits;
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use method::{Method, TypedFunction};
-pub use module::{Module, UnloadVerdict, no_such_export};
+pub use module::{Module, UnloadVerdict, no_such_export, still_inside};
 pub use output::Output;
 pub use registry::Registry;
 pub use runtime::{Capabilities, Heap, LoadOptions, ModuleSource, Runtime, RuntimeInfo};

@@ -44,6 +44,12 @@ pub enum UnloadVerdict {
     },
 }
 
+/// So many calls, as an unload or a shutdown says that they are still inside. For use by hosts.
+#[cold]
+pub fn still_inside(calls: usize) -> String {
+    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
+}
+
 /// The error for an export that is not there: it lists those that are. For use by hosts.
 #[cold]
 pub fn no_such_export(module: &str, exports: &[Export], name: &str) -> Error {

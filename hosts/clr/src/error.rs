@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-use polyhost_bridge::{CallContext, Error, ErrorKind};
+use polyhost_bridge::{CallContext, Error, ErrorKind, still_inside};
 use polyhost_toolchain::dotnet::DotnetRoot;
 use polyhost_toolchain::{NotFound, Version};
 
@@ -159,11 +159,6 @@ pub(crate) fn shut_down() -> Error {
 pub(crate) fn one_instance(asked: usize) -> Error {
     let message = format!("a .NET module is one instance and not {asked}; load it several times instead");
     Error::new(if asked == 0 { ErrorKind::Config } else { ErrorKind::Unsupported }, message)
-}
-
-#[cold]
-pub(crate) fn still_inside(calls: usize) -> String {
-    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
 }
 
 #[cold]

@@ -9,6 +9,7 @@ use polyhost_bridge::abi::{GuestModule, Opened, Source};
 use polyhost_bridge::observe::Callee;
 use polyhost_bridge::{
     CallContext, Error, ErrorKind, Export, Function, Lifecycle, Module, Output, Result, UnloadVerdict, no_such_export,
+    still_inside,
 };
 
 use crate::error;
@@ -143,7 +144,7 @@ impl Module for ClrModule {
         self.0.lifecycle.close();
         let inside = self.0.lifecycle.drain(grace);
         if inside > 0 {
-            return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
+            return UnloadVerdict::StillAlive { what: vec![still_inside(inside)] };
         }
         let closed = self.0.close();
         self.0.guest.tell_dropped();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use polyhost_bridge::{CallContext, Code, Error, ErrorKind, Export, Frame, GuestError};
+use polyhost_bridge::{CallContext, Code, Error, ErrorKind, Export, Frame, GuestError, still_inside};
 use pyo3::prelude::*;
 
 use crate::config::MemoryLimits;
@@ -265,11 +265,6 @@ pub(crate) fn shut_down() -> Error {
 pub(crate) fn one_instance(asked: usize) -> Error {
     let message = format!("a Python module is one instance and not {asked}; load it several times instead");
     Error::new(if asked == 0 { ErrorKind::Config } else { ErrorKind::Unsupported }, message)
-}
-
-#[cold]
-pub(crate) fn still_inside(calls: usize) -> String {
-    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
 }
 
 #[cold]

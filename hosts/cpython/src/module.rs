@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use polyhost_bridge::{
     CancelReason, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result,
-    UnloadVerdict, no_such_export,
+    UnloadVerdict, no_such_export, still_inside,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
@@ -265,11 +265,11 @@ impl Module for CpythonModule {
         let mut what = Vec::new();
         let inside = guest.lifecycle.drain(grace);
         if inside > 0 {
-            what.push(error::still_inside(inside));
+            what.push(still_inside(inside));
         }
         // Its own calls do not hold up a drain: they can't end while it waits.
         if ffi::inside(guest) {
-            what.push("a call on this very thread is still inside".to_owned());
+            what.push("the call that unloads it is inside itself".to_owned());
         }
         if what.is_empty() {
             let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use polyhost_bridge::{CallContext, CancelReason, Error, ErrorKind, Frame, GuestError};
+use polyhost_bridge::{CallContext, CancelReason, Error, ErrorKind, Frame, GuestError, still_inside};
 
 use crate::ffi::Failed;
 
@@ -166,11 +166,6 @@ pub(crate) fn waited_in_vain(
 #[cold]
 pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::Closed, "the LuaJIT runtime has been shut down; start another")
-}
-
-#[cold]
-pub(crate) fn still_inside(calls: usize) -> String {
-    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
 }
 
 #[cold]

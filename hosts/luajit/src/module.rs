@@ -8,7 +8,7 @@ use std::time::Duration;
 use polyhost_bridge::observe::Waits;
 use polyhost_bridge::{
     CallContext, Error, ErrorKind, Export, Function, Lifecycle, LoadOptions, Module, ModuleSource, Result,
-    UnloadVerdict, no_such_export,
+    UnloadVerdict, no_such_export, still_inside,
 };
 
 use crate::config::Settings;
@@ -142,7 +142,7 @@ impl Module for LuaModule {
         self.0.lifecycle.close();
         let inside = self.0.lifecycle.drain(grace);
         if inside > 0 {
-            return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
+            return UnloadVerdict::StillAlive { what: vec![still_inside(inside)] };
         }
         self.0.host.log.tell_dropped();
         match self.0.instances.close() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use polyhost_bridge::{CallContext, Error, ErrorKind, Export};
+use polyhost_bridge::{CallContext, Error, ErrorKind, Export, still_inside};
 
 /// What a call failed with, with the name of its export. A guest that noticed its cancellation may say so with the
 /// status alone; callers ask for the kind.
@@ -57,11 +57,6 @@ pub(crate) fn one_instance(asked: usize) -> Error {
 #[cold]
 pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::Closed, "the native runtime has been shut down; start another")
-}
-
-#[cold]
-pub(crate) fn still_inside(calls: usize) -> String {
-    format!("{calls} {} still inside", if calls == 1 { "call is" } else { "calls are" })
 }
 
 #[cold]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use polyhost_bridge::{
     CallContext, Error, ErrorKind, Export, Function, Lifecycle, Limits, LoadOptions, LogSink, Method, Module, Output,
-    Result, UnloadVerdict, no_such_export,
+    Result, UnloadVerdict, no_such_export, still_inside,
 };
 use prost::{Message, Name};
 
@@ -155,7 +155,7 @@ impl Module for NativeModule {
         self.lifecycle.close();
         let inside = self.lifecycle.drain(grace);
         if inside > 0 {
-            return UnloadVerdict::StillAlive { what: vec![error::still_inside(inside)] };
+            return UnloadVerdict::StillAlive { what: vec![still_inside(inside)] };
         }
         // What it runs on is its library's to free.
         if self.lifecycle.inside_here() > 0 {
