@@ -81,6 +81,8 @@ struct Table {
     places: Vec<Option<Place>>,
     version: u64,
     module: Arc<dyn Module>,
+    /// The modules of the versions before, as long as somebody has them: each is unloaded, or is going to be.
+    past: Vec<(u64, Weak<dyn Module>)>,
     closed: bool,
     /// Versions that were still used when they had been waited for.
     lingering: Vec<Replaced<Version>>,
@@ -101,8 +103,14 @@ impl Deployment {
     /// [`ErrorKind::Closed`] where the module is unloaded.
     pub fn new(module: Arc<dyn Module>) -> Result<Deployment> {
         let resolved = resolve(&*module)?;
-        let mut table =
-            Table { places: Vec::new(), version: 1, module: module.clone(), closed: false, lingering: Vec::new() };
+        let mut table = Table {
+            places: Vec::new(),
+            version: 1,
+            module: module.clone(),
+            past: Vec::new(),
+            closed: false,
+            lingering: Vec::new(),
+        };
         let functions = table.place(resolved);
         let name = module.name().to_owned();
         let current = Current::new(Version { number: 1, module, functions });
@@ -156,7 +164,7 @@ impl Deployment {
     /// # Errors
     /// What `load` fails with, and the current version goes on, as after each of these:
     /// - [`ErrorKind::Load`] where the new version lacks an export that is held, or has it with other types.
-    /// - [`ErrorKind::Config`] where what was loaded is the current module itself.
+    /// - [`ErrorKind::Config`] where what was loaded is the module of the current version or of one before.
     /// - [`ErrorKind::Exhausted`] where another deploy has not switched yet.
     /// - [`ErrorKind::Closed`] after [`Deployment::close`].
     pub fn deploy(&self, grace: Duration, load: impl FnOnce() -> Result<Arc<dyn Module>>) -> Result<DeployReport> {
@@ -246,9 +254,8 @@ impl Shared {
             return Err(closed(&self.name));
         }
         let module = load()?;
-        if std::ptr::addr_eq(Arc::as_ptr(&module), Arc::as_ptr(&self.table().module)) {
-            let message = "what is to be deployed is the current version itself; load it again";
-            return Err(Error::new(ErrorKind::Config, message));
+        if let Some(version) = self.table().version_of(&*module) {
+            return Err(had_before(version));
         }
         let switched = resolve(&*module).and_then(|resolved| self.put(module.clone(), resolved));
         if switched.is_err() {
@@ -265,9 +272,7 @@ impl Shared {
         }
         table.check(&self.name, &resolved)?;
         let functions = table.place(resolved);
-        table.version += 1;
-        table.module = module.clone();
-        let number = table.version;
+        let number = table.advance(module.clone());
         Ok((number, self.current.replace(Version { number, module, functions })))
     }
 
@@ -304,6 +309,25 @@ impl Shared {
 }
 
 impl Table {
+    /// Of which version this is the module.
+    fn version_of(&self, module: &dyn Module) -> Option<u64> {
+        let is_same = |it: *const dyn Module| std::ptr::addr_eq(it, std::ptr::from_ref(module));
+        if is_same(Arc::as_ptr(&self.module)) {
+            return Some(self.version);
+        }
+        // A Weak keeps the place of its module, so that no other is there.
+        self.past.iter().find(|(_, it)| is_same(it.as_ptr())).map(|(version, _)| *version)
+    }
+
+    /// Goes on to the next version, whose number it returns.
+    fn advance(&mut self, module: Arc<dyn Module>) -> u64 {
+        self.past.retain(|(_, it)| it.strong_count() > 0);
+        self.past.push((self.version, Arc::downgrade(&self.module)));
+        self.version += 1;
+        self.module = module;
+        self.version
+    }
+
     /// Gives every export its place: the one it had, or a free one.
     fn place(&mut self, resolved: Resolved) -> Vec<Option<Arc<dyn Function>>> {
         let had: BTreeMap<String, (usize, Weak<Deployed>)> = std::mem::take(&mut self.places)
@@ -383,6 +407,12 @@ fn closed(deployment: &str) -> Error {
 fn busy(deployment: &str) -> Error {
     let message = format!("another deploy of {deployment} has not switched yet; deploy again when it has");
     Error::new(ErrorKind::Exhausted, message)
+}
+
+#[cold]
+fn had_before(version: u64) -> Error {
+    let message = format!("what is to be deployed is the module of version {version} itself; load it anew");
+    Error::new(ErrorKind::Config, message)
 }
 
 #[cold]

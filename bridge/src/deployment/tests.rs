@@ -192,13 +192,32 @@ fn a_version_with_other_types_is_refused() {
 }
 
 #[test]
-fn the_current_version_is_not_deployed_again() {
+fn a_module_is_not_deployed_twice() {
     let module = tells("1");
     let deployment = Deployment::new(module.clone()).expect("is loaded");
     let a = deployment.function("a").expect("there");
     let error = deployment.deploy(Duration::ZERO, || Ok(module.clone())).expect_err("is the current one");
     assert_eq!(ErrorKind::Config, error.kind());
     assert_eq!("1", ask(&a).expect("goes on"));
+}
+
+#[test]
+fn a_module_that_is_still_used_is_not_deployed_again() {
+    let (module, is_in, go) = waits("1");
+    let deployment = Deployment::new(module.clone()).expect("is loaded");
+    let a = deployment.function("a").expect("there");
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| ask(&a));
+        is_in.recv().expect("it calls");
+        deployment.deploy(Duration::ZERO, || Ok(tells("2"))).expect("deploys");
+        // It would be unloaded under its calls when those of version 1 are out.
+        let error = deployment.deploy(Duration::ZERO, || Ok(module.clone())).expect_err("was version 1");
+        assert_eq!(ErrorKind::Config, error.kind());
+        assert!(error.message().contains("the module of version 1 itself"), "{error}");
+        go.send(()).expect("it waits");
+        assert_eq!("1", inside.join().expect("no panic").expect("is not disturbed"));
+    });
+    assert_eq!("2", ask(&a).expect("goes on"));
 }
 
 #[test]
