@@ -3,11 +3,10 @@
 //! Used by the hosts whose guests fill a `PolyhostGuest`: shared libraries, and
 //! the CLR's resident shim. The ABI itself is in [`sys`], made by bindgen.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -17,10 +16,9 @@ use crate::boundary;
 use crate::call::CallContext;
 use crate::cancel::Subscription;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::log::{LogLevel, LogRecord, LogSink};
+use crate::log::{LogLevel, LogRecord};
 use crate::observe::{self, Callee};
 use crate::output::Output;
-use crate::service::Services;
 
 /// The types of `polyhost.h`. The header says what they mean.
 #[allow(
@@ -36,10 +34,13 @@ pub mod sys {
     include!("abi/bindings.rs");
 }
 
+mod module;
 mod open;
 
+pub use module::GuestModule;
 pub use open::{Opened, Source, close, open, release};
 
+use module::LOGS;
 use sys::{PolyhostCall, PolyhostGuest, PolyhostHost, PolyhostOutput, PolyhostSlice, PolyhostStatus};
 
 /// `polyhost.h` itself: what guests in C and C++ are built with.
@@ -57,59 +58,8 @@ const _: () = {
     assert!(Output::OFFSETS[3] == offset_of!(PolyhostOutput, limit));
 };
 
-/// A module of a guest behind the ABI, as that guest sees it: the services it may call, and its log.
-///
-/// Its id is good for the log from any thread until this value is dropped.
-#[derive(Debug)]
-pub struct GuestModule {
-    id: u64,
-    name: String,
-    services: Services,
-}
-
-/// The logs of all such modules by id. An id of a module that is gone finds nothing, and the line is dropped.
-static LOGS: RwLock<Option<HashMap<u64, (String, LogSink)>>> = RwLock::new(None);
 /// Ids are never used again: of modules, and of watched calls.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
-impl GuestModule {
-    /// A module with a name, services and a log.
-    pub fn new(name: impl Into<String>, services: Services, log: LogSink) -> Self {
-        let (id, name) = (NEXT_ID.fetch_add(1, Ordering::Relaxed), name.into());
-        let mut logs = LOGS.write().unwrap_or_else(PoisonError::into_inner);
-        logs.get_or_insert_default().insert(id, (name.clone(), log));
-        GuestModule { id, name, services }
-    }
-
-    /// What to pass as `PolyhostSource.module`.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// The name in errors and logs.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Tells what a limit has dropped of its log; see [`LogSink::tell_dropped`].
-    pub fn tell_dropped(&self) {
-        let logs = LOGS.read().unwrap_or_else(PoisonError::into_inner);
-        let log = logs.as_ref().and_then(|logs| logs.get(&self.id)).map(|(_, log)| log.clone());
-        drop(logs);
-        if let Some(log) = log {
-            log.tell_dropped();
-        }
-    }
-}
-
-impl Drop for GuestModule {
-    fn drop(&mut self) {
-        let mut logs = LOGS.write().unwrap_or_else(PoisonError::into_inner);
-        let removed = logs.as_mut().and_then(|logs| logs.remove(&self.id));
-        drop(logs);
-        drop(removed);
-    }
-}
 
 /// One call into a guest: what a `PolyhostCall*` points to. Lives on the caller's stack until the guest returns.
 struct Frame<'a> {
