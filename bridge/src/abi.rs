@@ -123,7 +123,8 @@ impl Frame<'_> {
 /// What the guest reported; see [`crate::Function::call`]. `output` holds what it did before then.
 ///
 /// # Safety
-/// `guest` was filled by a guest that keeps the contract of `polyhost.h`, and has not been unmapped.
+/// `guest` was filled by a guest that keeps the contract of `polyhost.h`, and has not been unmapped; nor will it ever be
+/// where the module has [`GuestModule::late_cancels`].
 #[inline]
 pub unsafe fn call(
     guest: &PolyhostGuest,
@@ -141,7 +142,7 @@ pub unsafe fn call(
         // SAFETY: `frame`, `input` and `output` outlive the call, which returns before we do; the caller vouches for
         // the guest.
         let status = unsafe { enter(function, call, input.as_ptr(), input.len(), out) };
-        // Taken off before anything else: a cancel must not reach the next call.
+        // Taken off before anything else: where late cancels are not allowed, none comes when this returns.
         (status, frame.state.into_inner().unwrap_or_else(PoisonError::into_inner))
     });
     let outcome = output.check();
@@ -370,8 +371,10 @@ unsafe extern "C" fn watch(call: *mut PolyhostCall) -> u64 {
     }
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     // Without the frame's lock: a token that has fired already runs the listener here and now.
-    // SAFETY: `cancel` takes any id at any time; a guest's code stays mapped while it has calls.
+    // SAFETY: `cancel` takes any id at any time, and the guest is mapped: the end of the call waits for the listener,
+    // but where the guest is never unmapped.
     let subscription = token.on_cancel(move |_| unsafe { cancel(id) });
+    let subscription = if frame.module.late_cancels { subscription.without_wait() } else { subscription };
     let mut state = frame.state();
     let watch = &mut state.get_or_insert_default().watch;
     if let Some((first, _)) = *watch {

@@ -159,8 +159,8 @@ impl CancelToken {
     ///
     /// Dropping the [`Subscription`] takes the listener off and, where it is
     /// running on another thread, waits for its end; after that it never runs
-    /// again. A listener has to be quick: the watchdog of all deadlines may be
-    /// what runs it.
+    /// again. [`Subscription::without_wait`] does without the wait. A listener
+    /// has to be quick: the watchdog of all deadlines may be what runs it.
     pub fn on_cancel(&self, listener: impl Fn(CancelReason) + Send + Sync + 'static) -> Subscription {
         self.listen(Listener::Run(Box::new(listener)))
     }
@@ -184,7 +184,7 @@ impl CancelToken {
         listeners.next += 1;
         let id = listeners.next;
         listeners.list.push((id, listener));
-        Subscription { token: self.0.clone(), id }
+        Subscription { token: self.0.clone(), id, waits: true }
     }
 
     fn fire(&self, reason: CancelReason) {
@@ -246,6 +246,17 @@ pub struct Subscription {
     /// Keeps the token alive.
     token: Arc<Token>,
     id: u64,
+    /// Whether the end of a listener that runs is waited for.
+    waits: bool,
+}
+
+impl Subscription {
+    /// The same, but that dropping it does not wait for a listener that is running, which may so go on a little longer:
+    /// for one that does no harm then. The thread that runs it may have to wait for a processor.
+    pub fn without_wait(mut self) -> Self {
+        self.waits = false;
+        self
+    }
 }
 
 impl Drop for Subscription {
@@ -255,7 +266,7 @@ impl Drop for Subscription {
         let mut listeners = token.lock();
         let at = listeners.list.iter().position(|(it, _)| *it == self.id);
         let removed = at.map(|at| listeners.list.swap_remove(at));
-        while listeners.running.iter().any(|(id, thread)| *id == self.id && *thread != me) {
+        while self.waits && listeners.running.iter().any(|(id, thread)| *id == self.id && *thread != me) {
             listeners = token.ran.wait(listeners).unwrap_or_else(PoisonError::into_inner);
         }
         drop(listeners);
@@ -396,6 +407,37 @@ mod tests {
         assert_eq!(Ok(CancelReason::Cancelled), receiver.recv());
         // On another thread than the listener's, which would wait for its end.
         std::thread::spawn(|| drop(subscription)).join().expect("no panic");
+    }
+
+    #[test]
+    fn a_listener_that_runs_is_waited_for_where_that_is_asked_for() {
+        for waits in [true, false] {
+            let token = CancelToken::new();
+            let (entered, is_in) = mpsc::channel();
+            let (go, gone) = mpsc::channel::<()>();
+            let (left, is_out) = mpsc::channel();
+            let gone = Mutex::new(gone);
+            let subscription = token.on_cancel(move |_| {
+                entered.send(()).expect("the test waits");
+                gone.lock().expect("no panic").recv().expect("the test says go");
+                left.send(()).expect("the test waits");
+            });
+            std::thread::scope(|scope| {
+                scope.spawn(|| token.cancel());
+                is_in.recv().expect("it runs");
+                if waits {
+                    let taken_off = scope.spawn(|| drop(subscription));
+                    go.send(()).expect("it waits");
+                    taken_off.join().expect("no panic");
+                    is_out.try_recv().expect("was waited for");
+                } else {
+                    drop(subscription.without_wait());
+                    is_out.try_recv().expect_err("still runs");
+                    go.send(()).expect("it waits");
+                    is_out.recv().expect("goes on to its end");
+                }
+            });
+        }
     }
 
     #[test]

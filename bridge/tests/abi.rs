@@ -114,3 +114,43 @@ fn each_thread_has_its_own_failure_of_a_service() {
         assert!(report.to_string().contains("one"), "{report}");
     });
 }
+
+#[test]
+fn a_call_does_not_wait_for_a_cancel_that_may_come_late() {
+    static WATCHED: Barrier = Barrier::new(2);
+    static INSIDE: Barrier = Barrier::new(2);
+    static LEAVE: Barrier = Barrier::new(2);
+    unsafe extern "C" fn enter(
+        _: u64,
+        call: *mut PolyhostCall,
+        _: *const u8,
+        _: usize,
+        _: *mut PolyhostOutput,
+    ) -> PolyhostStatus {
+        Call(call).watch();
+        WATCHED.wait();
+        INSIDE.wait();
+        abi::OK
+    }
+    unsafe extern "C" fn cancel(_: u64) {
+        INSIDE.wait();
+        LEAVE.wait();
+    }
+    // SAFETY: zeroes are valid for integers, null pointers, empty slices and functions that are not there.
+    let mut table: PolyhostGuest = unsafe { std::mem::zeroed() };
+    table.call = Some(enter);
+    table.cancel = Some(cancel);
+    let module = GuestModule::new("test", Services::new(), LogSink::default()).late_cancels();
+    let token = CancelToken::new();
+    let cx = CallContext::none().with_cancel(&token);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            WATCHED.wait();
+            token.cancel();
+        });
+        // SAFETY: the guest is here and keeps the contract.
+        unsafe { abi::call(&table, 0, &module, &cx, b"", &mut Output::new()) }.expect("goes well");
+        // The cancel is still inside the guest.
+        LEAVE.wait();
+    });
+}

@@ -16,6 +16,7 @@ pub struct GuestModule {
     id: u64,
     pub(super) name: String,
     pub(super) services: Services,
+    pub(super) late_cancels: bool,
 }
 
 /// The logs of all such modules by id. An id of a module that is gone finds nothing, and the line is dropped.
@@ -27,7 +28,15 @@ impl GuestModule {
         let (id, name) = (NEXT_ID.fetch_add(1, Ordering::Relaxed), name.into());
         let mut logs = LOGS.write().unwrap_or_else(PoisonError::into_inner);
         logs.get_or_insert_default().insert(id, (name.clone(), log));
-        GuestModule { id, name, services }
+        GuestModule { id, name, services, late_cancels: false }
+    }
+
+    /// The same for a guest that is never unmapped, and that may be told of a cancel at any time, also after its
+    /// `shutdown`. A call does not wait then for a cancel that is on its way when it ends: whoever sends that may have to
+    /// wait for a processor.
+    pub fn late_cancels(mut self) -> Self {
+        self.late_cancels = true;
+        self
     }
 
     /// What to pass as `PolyhostSource.module`.

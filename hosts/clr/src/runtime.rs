@@ -187,7 +187,8 @@ impl Clr {
         };
         let module = module_name(source, options);
         let (log, lifecycle) = (options.log_of(&module), Lifecycle::of(NAME, &module, &options.limits));
-        let guest = GuestModule::new(module, options.services.clone(), log);
+        // .NET and the shim are there for ever, and an id of a call that is over finds nothing.
+        let guest = GuestModule::new(module, options.services.clone(), log).late_cancels();
         let name = name.as_os_str().as_encoded_bytes();
         Loaded::open(self.shim, guest, lifecycle, &Source { kind, name, data, options: &shim_options }, &cx)
     }
