@@ -146,6 +146,10 @@ impl Module for ClrModule {
         if inside > 0 {
             return UnloadVerdict::StillAlive { what: vec![still_inside(inside)] };
         }
+        // What it stands on is not taken away under it.
+        if self.0.lifecycle.inside_here() > 0 {
+            return UnloadVerdict::StillAlive { what: vec!["the call that unloads it is inside itself".into()] };
+        }
         let closed = self.0.close();
         self.0.guest.tell_dropped();
         match closed {

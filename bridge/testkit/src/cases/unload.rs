@@ -1,9 +1,9 @@
 //! Modules that are unloaded.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
-use polyhost_bridge::{CallContext, Capabilities, ErrorKind, UnloadVerdict};
+use polyhost_bridge::{CallContext, Capabilities, ErrorKind, Module, UnloadVerdict};
 use polyhost_proto::conformance::v1::AddRequest;
 use prost::Message;
 
@@ -84,11 +84,11 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// A service unloads the module whose call it serves: it can't wait for that very call.
 fn unload_from_inside(cx: &Cx<'_>) {
-    let late: Arc<std::sync::OnceLock<std::sync::Weak<dyn polyhost_bridge::Module>>> = Arc::default();
-    let target = late.clone();
+    let late: Arc<OnceLock<Weak<dyn Module>>> = Arc::default();
+    let (target, (sender, verdict)) = (late.clone(), mpsc::channel());
     let module = cx.module_with(service("unload", move |_, _, _| {
-        let module = target.get().and_then(std::sync::Weak::upgrade).expect("its caller holds it");
-        module.unload(Duration::from_millis(20));
+        let module = target.get().and_then(Weak::upgrade).expect("its caller holds it");
+        let _ = sender.send(module.unload(Duration::from_millis(20)));
         Ok(())
     }));
     assert!(late.set(Arc::downgrade(&module)).is_ok());
@@ -97,6 +97,13 @@ fn unload_from_inside(cx: &Cx<'_>) {
     if let (Err(error), Mode::Call) = (&outcome, cx.mode()) {
         assert!(!error.message().is_empty());
     }
+    match verdict.try_recv().expect("the service was called") {
+        UnloadVerdict::StillAlive { what } => assert!(what[0].contains("inside"), "{what:?}"),
+        verdict => panic!("its call is inside, and the verdict is {verdict:?}"),
+    }
     let error = cx.invoke(&*module, CALL_SERVICE, &service_request("unload", b"")).expect_err("is unloaded");
     expect_kind(ErrorKind::Closed, &error);
+    if cx.has(Capabilities::UNLOAD) {
+        assert_eq!(UnloadVerdict::Unloaded, module.unload(crate::PATIENCE), "its call is out");
+    }
 }
