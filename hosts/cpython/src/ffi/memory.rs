@@ -71,14 +71,23 @@ pub(super) fn limit(limits: MemoryLimits, dev_mode: bool) {
     }
 }
 
-/// Counts `bytes` more, if there may be so many.
+/// Counts `bytes` more, if there may be so many. What is refused is not counted meanwhile either: it would be in the way
+/// of another thread that asks for less.
 fn take(bytes: usize) -> bool {
-    let used = USED.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-    if used <= SOFT.load(Ordering::Relaxed) || used <= HARD.load(Ordering::Relaxed) && !in_guest_code() {
-        return true;
+    let (soft, hard) = (SOFT.load(Ordering::Relaxed), HARD.load(Ordering::Relaxed));
+    let may_be = |used: &usize| *used <= soft || *used <= hard && !in_guest_code();
+    let more = |used: usize| used.checked_add(bytes).filter(may_be);
+    USED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+}
+
+/// Counts what became of `taken` bytes: malloc rounds up, and what is freed is counted as it is.
+fn recount(taken: usize, block: *mut c_void) {
+    let became = size_of_block(block);
+    if became > taken {
+        USED.fetch_add(became - taken, Ordering::Relaxed);
+    } else {
+        give_back(taken - became);
     }
-    give_back(bytes);
-    false
 }
 
 fn give_back(bytes: usize) {
@@ -110,9 +119,7 @@ fn counted(size: usize, allocate: impl FnOnce() -> *mut c_void) -> *mut c_void {
         return ptr::null_mut();
     }
     let block = allocate();
-    // malloc rounds up, and what is freed is counted as it is.
-    USED.fetch_add(size_of_block(block), Ordering::Relaxed);
-    give_back(size);
+    recount(size, block);
     block
 }
 
@@ -128,11 +135,11 @@ extern "C" fn raw_realloc(context: *mut c_void, block: *mut c_void, size: usize)
     }
     // SAFETY: a block of this malloc, by CPython's contract.
     let moved = unsafe { libc::realloc(block, size.max(1)) };
-    if !moved.is_null() {
-        USED.fetch_add(size_of_block(moved), Ordering::Relaxed);
-        give_back(before);
+    if moved.is_null() {
+        give_back(more);
+    } else {
+        recount(before + more, moved);
     }
-    give_back(more);
     moved
 }
 
@@ -165,4 +172,44 @@ extern "C" fn arena_free(_: *mut c_void, arena: *mut c_void, size: usize) {
     // SAFETY: an arena of this size from above, by CPython's contract.
     unsafe { libc::munmap(arena, size) };
     give_back(size);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn set(bytes: usize) {
+        for limit in [&SOFT, &HARD] {
+            limit.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_in_nobodys_way() {
+        // CPython is not limited in this process, so that nobody else counts.
+        set(1000);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for bytes in [1001, usize::MAX, usize::MAX / 2] {
+                let stop = &stop;
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        assert!(!take(bytes));
+                    }
+                });
+            }
+            for _ in 0..100_000 {
+                let taken = take(1000);
+                // Before the test fails, the others end.
+                stop.fetch_or(!taken, Ordering::Relaxed);
+                assert!(taken, "there is room");
+                give_back(1000);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(0, USED.load(Ordering::Relaxed));
+        set(usize::MAX);
+    }
 }
