@@ -64,7 +64,7 @@ internal static class Holders
         }
         foreach (var other in others)
         {
-            foreach (var field in other.Statics().Where(field => !field.FieldType.IsPrimitive))
+            foreach (var field in other.Statics())
             {
                 if (Value(field) is { } value)
                 {
@@ -150,6 +150,10 @@ internal static class Holders
                 {
                     foreach (var element in array)
                     {
+                        if (_seen.Count >= MaxObjects)
+                        {
+                            break;
+                        }
                         Add(element, depth);
                     }
                 }

@@ -115,14 +115,23 @@ internal sealed unsafe class Module
         return closed;
     }
 
-    /// <summary>The static fields of its types that can be read without running code of it.</summary>
-    internal IEnumerable<FieldInfo> Statics()
+    /// <summary>The static fields of its types that can hold something and be read without running code of it.</summary>
+    internal IEnumerable<FieldInfo> Statics() => _context?.Assemblies.SelectMany(Statics) ?? [];
+
+    private static FieldInfo[] Statics(Assembly assembly)
     {
         const BindingFlags Fields = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
-        var types = _context?.Assemblies.SelectMany(assembly => assembly.GetTypes()) ?? [];
-        // A type with an initializer may not have run it as yet, and reading a field of it would.
-        return types.Where(type => type.TypeInitializer is null && !type.ContainsGenericParameters)
-            .SelectMany(type => type.GetFields(Fields)).Where(field => !field.IsLiteral);
+        try
+        {
+            // A type with an initializer may not have run it as yet, and reading a field of it would.
+            var types = assembly.GetTypes().Where(type => type.TypeInitializer is null && !type.ContainsGenericParameters);
+            return [.. types.SelectMany(type => type.GetFields(Fields)).Where(field => !field.IsLiteral && !field.FieldType.IsPrimitive)];
+        }
+        catch (Exception)
+        {
+            // Types of a library may lack what they are made of, which is no reason to fail another module's unload.
+            return [];
+        }
     }
 
     private void Load(PolyhostSource* source)
