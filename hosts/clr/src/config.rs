@@ -201,13 +201,13 @@ impl GuestFailures {
 impl ClrConfig {
     /// The version that hostfxr is going to choose for a module, where this can tell.
     pub(crate) fn version<'a>(&self, root: &'a DotnetRoot) -> Option<&'a Version> {
-        let versions = root.runtimes.get(CORE)?.iter();
+        let versions = root.runtimes.get(CORE)?.iter().filter(|it| **it >= self.minimum);
         let release = |version: &Version| (version.major, version.minor);
         match self.roll_forward {
             RollForward::LatestMajor => versions.max(),
             RollForward::LatestPatch => versions.filter(|it| release(it) == release(&self.minimum)).max(),
             RollForward::Major => {
-                let major = versions.clone().map(|it| it.major).filter(|major| *major >= self.minimum.major).min()?;
+                let major = versions.clone().map(|it| it.major).min()?;
                 versions.filter(|it| it.major == major).max()
             }
         }
@@ -393,17 +393,21 @@ mod tests {
 
     #[test]
     fn the_version_that_will_run_is_foretold() {
-        let check = |roll_forward: RollForward, expected: Option<&str>| {
-            let config = ClrConfig { roll_forward, ..ClrConfig::default() };
+        let check = |roll_forward: RollForward, minimum: &str, expected: Option<&str>| {
+            let minimum = minimum.parse().expect("a version");
+            let config = ClrConfig { roll_forward, minimum, ..ClrConfig::default() };
             let mut root = root(&[(CORE, "9.0.1")]);
             for version in ["9.0.7", "10.0.3"] {
                 root.runtimes.get_mut(CORE).expect("is there").push(version.parse().expect("a version"));
             }
             assert_eq!(expected.map(str::to_owned), config.version(&root).map(ToString::to_string));
         };
-        check(RollForward::LatestMajor, Some("10.0.3"));
-        check(RollForward::Major, Some("9.0.7"));
-        check(RollForward::LatestPatch, None);
+        check(RollForward::LatestMajor, "8.0.0", Some("10.0.3"));
+        check(RollForward::Major, "8.0.0", Some("9.0.7"));
+        check(RollForward::Major, "9.0.8", Some("10.0.3"));
+        check(RollForward::LatestPatch, "8.0.0", None);
+        check(RollForward::LatestPatch, "9.0.0", Some("9.0.7"));
+        check(RollForward::LatestPatch, "9.0.8", None);
     }
 
     #[test]
