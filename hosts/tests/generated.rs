@@ -1,5 +1,5 @@
-//! The C# and Python messages of the examples, the bench and the templates are what their .proto files give, and the
-//! golden vectors what their text says.
+//! The C# and Python messages of the examples, the bench and the templates are what their .proto files give, the golden
+//! vectors what their text says, and what two packages need is the same in both.
 //!
 //! `POLYHOST_BLESS=1 cargo test -p polyhost --test generated` writes them anew.
 
@@ -104,6 +104,14 @@ fn the_descriptors_in_c_match_their_proto_file() {
     let line = |bytes: &[u8]| bytes.iter().map(|byte| format!("0x{byte:02x},")).collect::<String>() + "\n";
     fs::write(&text, bytes.chunks(16).map(line).collect::<String>()).expect("the file can be written");
     compare(&text, &folder.join("c/descriptors.inc"));
+}
+
+/// No package has files of another's, so what both need stands twice.
+#[test]
+fn the_template_in_c_reads_messages_as_the_examples_do() {
+    let root = project().root().to_owned();
+    let (source, copy) = ("hosts/examples/middleware/c/protobuf.h", "hosts/cli/templates/c/protobuf.h");
+    compare(&root.join(source), &root.join(copy));
 }
 
 #[test]

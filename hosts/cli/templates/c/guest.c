@@ -12,7 +12,7 @@ static const PolyhostHost *host;
 
 static PolyhostStatus say_hello(PolyhostCall *call, PolyhostSlice request, PolyhostOutput *reply) {
     PolyhostSlice name = {NULL, 0};
-    Reader reader = {request.data, request.data + request.len};
+    Reader reader = reader_of(request);
     while (reader.at < reader.end) {
         Field field;
         if (!read_field(&reader, &field, 0)) {
@@ -26,11 +26,12 @@ static PolyhostStatus say_hello(PolyhostCall *call, PolyhostSlice request, Polyh
 
     static const char hello[] = "Hello, ";
     size_t hello_len = sizeof hello - 1;
-    PolyhostStatus status = write_prefix(host, reply, 1, hello_len + name.len + 1);
-    if (status == POLYHOST_OK) status = polyhost_write(host, reply, hello, hello_len);
-    if (status == POLYHOST_OK) status = polyhost_write(host, reply, name.data, name.len);
-    if (status == POLYHOST_OK) status = polyhost_write(host, reply, "!", 1);
-    return status;
+    Writer writer = writer_to(host, reply);
+    write_prefix(&writer, 1, hello_len + name.len + 1);
+    write_bytes(&writer, hello, hello_len);
+    write_bytes(&writer, name.data, name.len);
+    write_bytes(&writer, "!", 1);
+    return writer.status;
 }
 
 /* The name is what hosts call it by: package.Service/Method of greeter.proto. */

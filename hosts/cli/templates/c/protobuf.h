@@ -1,5 +1,6 @@
-/* As much of protobuf (https://protobuf.dev/programming-guides/encoding/) as the guest needs: it reads fields one after
- * the other, and writes fields of text. For larger messages take a library, such as nanopb, protobuf-c or upb.
+/* A small reader and writer of protobuf (https://protobuf.dev/programming-guides/encoding/) for guests in C that have no
+ * library for it: fields one after the other, texts, and maps of texts. For larger messages take a library, such as
+ * nanopb, protobuf-c or upb.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PROTOBUF_H
@@ -26,6 +27,11 @@ typedef struct Field {
 } Field;
 
 enum { VARINT = 0, I64 = 1, LEN = 2, GROUP = 3, END_GROUP = 4, I32 = 5, MAX_DEPTH = 100 };
+
+static inline Reader reader_of(PolyhostSlice bytes) {
+    Reader reader = {bytes.data, bytes.data + bytes.len};
+    return reader;
+}
 
 static inline bool read_varint(Reader *reader, uint64_t *value) {
     *value = 0;
@@ -74,7 +80,8 @@ static inline bool read_field(Reader *reader, Field *field, int depth) {
     }
 }
 
-/* Whether the text is UTF-8 as RFC 3629 has it, which protobuf asks of strings. */
+/* Whether the text is UTF-8 as RFC 3629 has it, which protobuf asks of strings: shortest forms, no surrogates, nothing
+ * above U+10FFFF. */
 static inline bool is_utf8(PolyhostSlice text) {
     const uint8_t *at = text.data, *end = text.data + text.len;
     while (at < end) {
@@ -92,23 +99,80 @@ static inline bool is_utf8(PolyhostSlice text) {
     return true;
 }
 
+/* Takes a string field's bytes; what another wire type carries under its number is no string of ours. */
+static inline bool read_string(const Field *field, PolyhostSlice *text) {
+    if (field->wire_type != LEN) return true;
+    *text = field->bytes;
+    return is_utf8(*text);
+}
+
+/* Reads an entry of a map of strings. */
+static inline bool read_pair(PolyhostSlice entry, PolyhostSlice *key, PolyhostSlice *value) {
+    Reader reader = reader_of(entry);
+    Field field;
+    *key = *value = polyhost_text("");
+    while (reader.at < reader.end) {
+        if (!read_field(&reader, &field, 0)) return false;
+        if (field.number == 1 && !read_string(&field, key)) return false;
+        if (field.number == 2 && !read_string(&field, value)) return false;
+    }
+    return true;
+}
+
 /* ---- writing ---- */
 
-static inline PolyhostStatus write_varint(const PolyhostHost *host, PolyhostOutput *output, uint64_t value) {
+typedef struct Writer {
+    const PolyhostHost *host;
+    PolyhostOutput *output;
+    /* The first failure; nothing is written after it. */
+    PolyhostStatus status;
+} Writer;
+
+static inline Writer writer_to(const PolyhostHost *host, PolyhostOutput *output) {
+    Writer writer = {host, output, POLYHOST_OK};
+    return writer;
+}
+
+static inline void write_bytes(Writer *writer, const void *data, size_t len) {
+    if (writer->status == POLYHOST_OK) writer->status = polyhost_write(writer->host, writer->output, data, len);
+}
+
+static inline void write_varint(Writer *writer, uint64_t value) {
     uint8_t bytes[10];
     size_t len = 0;
     do {
         bytes[len++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
         value >>= 7;
     } while (value > 0);
-    return polyhost_write(host, output, bytes, len);
+    write_bytes(writer, bytes, len);
 }
 
-/* What comes before the `len` bytes of a string, bytes or message field. */
-static inline PolyhostStatus write_prefix(const PolyhostHost *host, PolyhostOutput *output, uint32_t number,
-                                          size_t len) {
-    PolyhostStatus status = write_varint(host, output, (uint64_t)number << 3 | LEN);
-    return status == POLYHOST_OK ? write_varint(host, output, len) : status;
+static inline void write_prefix(Writer *writer, uint32_t number, size_t len) {
+    write_varint(writer, (uint64_t)number << 3 | LEN);
+    write_varint(writer, len);
+}
+
+static inline void write_field(Writer *writer, uint32_t number, PolyhostSlice bytes) {
+    write_prefix(writer, number, bytes.len);
+    write_bytes(writer, bytes.data, bytes.len);
+}
+
+static inline size_t varint_size(uint64_t value) {
+    size_t size = 1;
+    for (; value > 0x7f; value >>= 7) size++;
+    return size;
+}
+
+/* Of a field numbered below 16. */
+static inline size_t field_size(PolyhostSlice bytes) {
+    return 1 + varint_size(bytes.len) + bytes.len;
+}
+
+/* Writes an entry of a map of strings. */
+static inline void write_pair(Writer *writer, uint32_t number, PolyhostSlice key, PolyhostSlice value) {
+    write_prefix(writer, number, field_size(key) + field_size(value));
+    write_field(writer, 1, key);
+    write_field(writer, 2, value);
 }
 
 #endif

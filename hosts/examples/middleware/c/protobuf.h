@@ -1,5 +1,6 @@
-/* A reader and a writer of protobuf (https://protobuf.dev/programming-guides/encoding/) for guests in C that have no
- * library for it. The middleware has it, and the bench.
+/* A small reader and writer of protobuf (https://protobuf.dev/programming-guides/encoding/) for guests in C that have no
+ * library for it: fields one after the other, texts, and maps of texts. For larger messages take a library, such as
+ * nanopb, protobuf-c or upb.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PROTOBUF_H
@@ -62,7 +63,7 @@ static inline bool skip_group(Reader *reader, uint32_t number, int depth) {
     return false;
 }
 
-/* Reads one field; false at what is no protobuf. */
+/* Reads one field; false at what is no protobuf. `depth` is 0, but in groups. */
 static inline bool read_field(Reader *reader, Field *field, int depth) {
     uint64_t tag, len;
     if (depth > MAX_DEPTH || !read_varint(reader, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
@@ -79,7 +80,8 @@ static inline bool read_field(Reader *reader, Field *field, int depth) {
     }
 }
 
-/* Whether the text is UTF-8 as RFC 3629 has it: shortest forms, no surrogates, nothing above U+10FFFF. */
+/* Whether the text is UTF-8 as RFC 3629 has it, which protobuf asks of strings: shortest forms, no surrogates, nothing
+ * above U+10FFFF. */
 static inline bool is_utf8(PolyhostSlice text) {
     const uint8_t *at = text.data, *end = text.data + text.len;
     while (at < end) {
