@@ -1,11 +1,15 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
 use polyhost_bridge::{
-    CallContext, Error, Function, LoadOptions, LogLevel, LogSink, Module, ModuleSource, Output, Result, Runtime,
+    Bytes, CallContext, Error, Function, LoadOptions, LogLevel, LogSink, Module, ModuleSource, Output, Result, Runtime,
 };
 use polyhost_cpython::{Cpython, CpythonConfig};
 
@@ -49,6 +53,38 @@ pub(crate) fn call_in(cx: &CallContext, module: &dyn Module, export: &str, input
 pub(crate) fn ask(module: &dyn Module, export: &str, input: &str) -> String {
     let reply = call(module, export, input.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
     String::from_utf8(reply).expect("text")
+}
+
+/// Waits for a future on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
+        }
+        std::thread::park();
+    }
+}
+
+/// As [`ask`], by `call_async`.
+pub(crate) fn ask_async(module: &dyn Module, export: &str, input: &str) -> String {
+    let call = function(module, export).call_async(CallContext::none(), Bytes::copy_from_slice(input.as_bytes()));
+    let reply = block_on(call).unwrap_or_else(|error| panic!("{error:?}"));
+    String::from_utf8(reply.into()).expect("text")
+}
+
+/// Asks in both ways, which have to agree.
+pub(crate) fn both(module: &dyn Module, export: &str, input: &str) -> String {
+    let (reply, later) = (ask(module, export, input), ask_async(module, export, input));
+    assert_eq!(reply, later, "{export}");
+    reply
 }
 
 /// Lines as they arrive at a log: level, target, message.
