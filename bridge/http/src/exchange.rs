@@ -24,6 +24,7 @@ mod response;
 mod slot;
 
 pub use file::{FileError, FileRange};
+pub(crate) use front::Discard;
 pub use front::{Drained, Front, Sink};
 pub use response::StoredHead;
 pub use slot::Slot;

@@ -45,6 +45,19 @@ pub trait Sink {
     fn fail(&mut self);
 }
 
+/// Takes what nobody reads any more.
+pub(crate) struct Discard;
+
+impl Sink for Discard {
+    fn informational(&mut self, _: &StoredHead) {}
+    fn head(&mut self, _: &StoredHead, _: bool) {}
+    fn copied(&mut self, _: &[u8]) {}
+    fn owned(&mut self, _: Bytes) {}
+    fn file(&mut self, _: FileRange) {}
+    fn end(&mut self, _: &[u8]) {}
+    fn fail(&mut self) {}
+}
+
 /// How an exchange stands, as [`Front::drain`] found it.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -287,18 +300,6 @@ mod tests {
         }
     }
 
-    struct Nowhere;
-
-    impl Sink for Nowhere {
-        fn informational(&mut self, _: &StoredHead) {}
-        fn head(&mut self, _: &StoredHead, _: bool) {}
-        fn copied(&mut self, _: &[u8]) {}
-        fn owned(&mut self, _: Bytes) {}
-        fn file(&mut self, _: FileRange) {}
-        fn end(&mut self, _: &[u8]) {}
-        fn fail(&mut self) {}
-    }
-
     /// How often the connection was asked to write, at the end of an exchange on it.
     fn asked(mut front: Front) -> usize {
         let connection = Arc::new(ConnectionInfo::new(1, Endpoint::Unnamed, Endpoint::Unnamed, false));
@@ -307,7 +308,7 @@ mod tests {
         connection.finish_by(finisher);
         let (exchange, ()) = front.begin(&connection, &Limits::default(), |_| ());
         // The front waits.
-        front.drain(&mut Nowhere, Some(Waker::noop()));
+        front.drain(&mut Discard, Some(Waker::noop()));
         let head = ResponseHead { status: 204, ..ResponseHead::default() };
         let _ = exchange.send(Some(head), Data::None, SendFlags::END | SendFlags::RELEASE);
         counts.0.load(Ordering::Relaxed)

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use super::output::Discard;
 use super::{Connection, Phase, pool};
+use crate::exchange::Discard;
 use crate::log::Outcome;
 use crate::server::beat::Fired;
 use crate::transport::Transport;

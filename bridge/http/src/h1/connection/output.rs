@@ -376,16 +376,3 @@ impl Sink for Encoder<'_> {
         self.output.message.keep_alive = false;
     }
 }
-
-/// Takes what nobody reads any more.
-pub(super) struct Discard;
-
-impl Sink for Discard {
-    fn informational(&mut self, _: &StoredHead) {}
-    fn head(&mut self, _: &StoredHead, _: bool) {}
-    fn copied(&mut self, _: &[u8]) {}
-    fn owned(&mut self, _: Bytes) {}
-    fn file(&mut self, _: FileRange) {}
-    fn end(&mut self, _: &[u8]) {}
-    fn fail(&mut self) {}
-}
