@@ -6,13 +6,11 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
-use common::{checkout, command, doctor_says_ok, required};
+use common::{checkout, command, is_here};
 
 /// Writes a guest and has it [`end_busy`], where there is the runtime.
 fn ends(runtime: &str, scheme: &str, in_build: bool, file: &str, source: &str) {
-    if !in_build || !doctor_says_ok(scheme) {
-        assert!(!required(runtime), "{runtime} is required, and is not in this build or not on this machine");
-        println!("skipped: {runtime} is not in this build or not on this machine");
+    if !is_here(runtime, scheme, in_build) {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use common::{command, doctor_says_ok, polyhost, required};
+use common::{command, is_here, polyhost};
 
 /// The program, its lines, and its end.
 struct Watch {
@@ -59,9 +59,7 @@ fn write(file: &Path, content: &str) {
 
 /// Watches a module whose `test/Tell` returns what stands in the place of VERSION, and a line end.
 fn follows(runtime: &str, scheme: &str, in_build: bool, file: &str, source: &str) {
-    if !in_build || !doctor_says_ok(scheme) {
-        assert!(!required(runtime), "{runtime} is required, and is not in this build or not on this machine");
-        println!("skipped: {runtime} is not in this build or not on this machine");
+    if !is_here(runtime, scheme, in_build) {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");

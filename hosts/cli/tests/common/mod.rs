@@ -116,6 +116,16 @@ pub(crate) fn c_guest(folder: &Path) -> String {
     format!("native:{}", library.display())
 }
 
+/// Whether a runtime is in this build and on this machine; says so where it is not, and fails where it has to be.
+pub(crate) fn is_here(runtime: &str, scheme: &str, in_build: bool) -> bool {
+    if in_build && doctor_says_ok(scheme) {
+        return true;
+    }
+    assert!(!required(runtime), "{runtime} is required, and is not in this build or not on this machine");
+    println!("skipped: {runtime} is not in this build or not on this machine");
+    false
+}
+
 /// Whether `doctor` finds the runtime of a scheme fine.
 pub(crate) fn doctor_says_ok(scheme: &str) -> bool {
     runtime(scheme)["status"] == "ok"
