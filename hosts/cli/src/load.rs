@@ -9,7 +9,7 @@ use polyhost::{LoadOptions, LogSink, Module, ModuleSource, Registry, Services};
 
 use crate::failure::Failure;
 use crate::log::Threshold;
-use crate::registry::registry;
+use crate::registry::{feature_of, registry};
 
 /// What names a module and says how to load it; the same for every command.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ impl Load {
     pub(crate) fn again(&self, registry: &Registry) -> Result<impl Fn() -> polyhost::Result<Arc<dyn Module>>, Failure> {
         let linked = self.services.iter().map(|service| &service.location).chain(&self.links);
         for location in std::iter::once(&self.location).chain(linked) {
-            registry.parse(location).map_err(|error| Failure::Usage(error.to_string()))?;
+            parse(registry, location)?;
         }
         let log = self.log.sink();
         let services = self.services(registry, &log)?;
@@ -79,7 +79,7 @@ impl Load {
 
     /// What the module is loaded from.
     pub(crate) fn source(&self, registry: &Registry) -> Result<ModuleSource, Failure> {
-        Ok(registry.parse(&self.location).map_err(|error| Failure::Usage(error.to_string()))?.1)
+        Ok(parse(registry, &self.location)?.1)
     }
 
     fn services(&self, registry: &Registry, log: &LogSink) -> Result<Services, Failure> {
@@ -129,6 +129,16 @@ impl Load {
             _ => options,
         }
     }
+}
+
+/// Splits a location. Where its runtime is not in this build, the error says how to have it.
+fn parse<'a>(registry: &Registry, location: &'a str) -> Result<(&'a str, ModuleSource), Failure> {
+    registry.parse(location).map_err(|error| {
+        let scheme = location.split_once(':').map_or("", |(scheme, _)| scheme);
+        let missing = feature_of(scheme).filter(|_| registry.schemes().all(|it| it != scheme));
+        let advice = missing.map_or_else(String::new, |feature| format!("; build polyhost with --features {feature}"));
+        Failure::Usage(format!("{error}{advice}"))
+    })
 }
 
 /// Ends the runtimes that were started, as a guest expects at the end of a program. Not after a call that was cut

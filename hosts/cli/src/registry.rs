@@ -16,6 +16,16 @@ pub(crate) fn registry(log: LogSink) -> Registry {
     registry
 }
 
+/// The feature of cargo that a runtime comes with, by the scheme of its locations.
+pub(crate) fn feature_of(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "clr" => Some("clr"),
+        "py" => Some("cpython"),
+        "lua" => Some("luajit"),
+        _ => None,
+    }
+}
+
 /// The version of Python that this was built for, such as `3.11.7`.
 #[cfg(feature = "cpython")]
 pub(crate) const BUILT_FOR_PYTHON: &str = env!("POLYHOST_BUILT_FOR_PYTHON");

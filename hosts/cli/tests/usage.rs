@@ -49,6 +49,9 @@ fn a_location_has_a_scheme_that_is_known() {
     polyhost(["inspect", "cobol:x"]).fails(2, &["no runtime cobol", "native"]);
     add(&["--link", "cobol:x"]).fails(2, &["no runtime cobol"]);
     add(&["--service", "x=cobol:x#y"]).fails(2, &["no runtime cobol"]);
+    if !cfg!(feature = "cpython") {
+        polyhost(["inspect", "py:x"]).fails(2, &["no runtime py", "build polyhost with --features cpython"]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::machine::{Machine, Process, Stack};
 use super::runtimes::{RuntimeReport, Started, Status};
 use super::signals::SignalRow;
 use crate::cli::RUNTIMES;
+use crate::registry::feature_of;
 use crate::screen::Paint;
 
 pub(super) fn text(report: &Report, started: bool, verbose: bool) -> String {
@@ -57,11 +58,7 @@ fn write_runtime(text: &mut String, paint: Paint, runtime: &RuntimeReport, verbo
         line("to do", advice);
     }
     if !runtime.in_build {
-        let feature = match runtime.scheme {
-            "py" => "cpython",
-            "lua" => "luajit",
-            scheme => scheme,
-        };
+        let feature = feature_of(runtime.scheme).unwrap_or(runtime.scheme);
         line("to have it", &format!("build with --features {feature}"));
     }
     for fact in &runtime.facts {
