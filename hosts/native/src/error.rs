@@ -36,7 +36,8 @@ pub(crate) fn no_such_module<'a>(name: &str, known: impl Iterator<Item = &'a Str
 #[cold]
 pub(crate) fn libraries_not_allowed(path: &Path) -> Error {
     let message = format!(
-        "{} would become part of this process, which only the program's author can allow; see NativeConfig::allow_libraries",
+        "{} would become part of this process, which only the program's author can allow: by \
+         registry.add(\"native\", || Ok(unsafe {{ Native::with_libraries() }})), or NativeConfig::allow_libraries",
         path.display()
     );
     Error::new(ErrorKind::Unsupported, message)
