@@ -78,7 +78,7 @@ class CallContext:
 
     @property
     def traceparent(self) -> str | None:
-        """The trace that the call belongs to, as the W3C's trace context has it; `None` for none."""
+        """The trace that the call belongs to, in the W3C's format; `None` for none."""
         return self.metadata.get("traceparent")
 
     @property
