@@ -1,10 +1,7 @@
 //! CPython.
 
-use std::mem::MaybeUninit;
-use std::sync::Arc;
-
+use polyhost::ModuleSource;
 use polyhost::cpython::{Cpython, CpythonConfig, MemoryLimits};
-use polyhost::{ModuleSource, Result, Runtime};
 use polyhost_testkit::Subject;
 
 use super::in_workspace;
@@ -12,7 +9,7 @@ use super::in_workspace;
 pub(super) fn subject() -> Subject {
     let guest = in_workspace("python/tests/conformance_guest.py");
     let text = |name: &str, text: &str| ModuleSource::Text { name: name.into(), text: text.into() };
-    Subject::new("cpython", start, ModuleSource::Path(guest))
+    Subject::new("cpython", || Cpython::start(&CpythonConfig::default()), ModuleSource::Path(guest))
         .limited(|| {
             let memory = MemoryLimits::new(240 << 20).hard(256 << 20);
             Cpython::start(&CpythonConfig::default().memory(memory))
@@ -29,23 +26,6 @@ pub(super) fn subject() -> Subject {
         .broken("a missing import", text("imports.py", "import no_such_module\n"), &["imports.py", "no_such_module"])
         .versions("versions.py", VERSIONS, VERSIONS.replace("b\"1\"", "b\"2\""))
         .expectations(include_str!("../expectations/cpython.txt"))
-}
-
-/// With `PYTHONMALLOC=malloc` Python takes each object from there, which shows valgrind what becomes of them. One that is
-/// isolated does not look for that itself.
-fn start() -> Result<Arc<dyn Runtime>> {
-    const PYMEM_ALLOCATOR_MALLOC: i32 = 3;
-    if std::env::var_os("PYTHONMALLOC").is_some_and(|allocator| allocator == "malloc") {
-        let mut config = MaybeUninit::<pyo3_ffi::PyPreConfig>::uninit();
-        // SAFETY: initialised by the first call. What is done a second time has no effect.
-        unsafe {
-            pyo3_ffi::PyPreConfig_InitIsolatedConfig(config.as_mut_ptr());
-            let config = config.assume_init_mut();
-            config.allocator = PYMEM_ALLOCATOR_MALLOC;
-            pyo3_ffi::Py_PreInitialize(config);
-        }
-    }
-    Cpython::start(&CpythonConfig::default())
 }
 
 const VERSIONS: &str = r#"
