@@ -5,6 +5,7 @@ mod contenders;
 mod floors;
 mod grpc;
 pub(crate) mod measure;
+mod observe;
 mod reload;
 pub(crate) mod report;
 pub(crate) mod start;
@@ -45,6 +46,13 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("cancel.clr", "µs from the deadline of a loop that looks at its token to the return of its call, p99"),
     ("cancel.cpython", "µs from the deadline of a loop to the return of its call, p99"),
     ("cancel.luajit", "µs from the deadline of a loop to the return of its call, p99"),
+    ("observe.off", "ns that the way of a call costs more for what may look at it, while nobody does"),
+    ("observe.tracing.clr", "ns that a span adds to a 128 B echo, where a subscriber wants it and drops it"),
+    ("observe.tracing.cpython", "ns that a span adds to a 128 B echo, where a subscriber wants it and drops it"),
+    ("observe.tracing.luajit", "ns that a span adds to a 128 B echo, where a subscriber wants it and drops it"),
+    ("observe.metrics.clr", "ns that being counted adds to a 128 B echo"),
+    ("observe.metrics.cpython", "ns that being counted adds to a 128 B echo"),
+    ("observe.metrics.luajit", "ns that being counted adds to a 128 B echo"),
     ("grpc.clr", "a 1 KiB echo by tonic on a unix socket against the call of .NET in this process"),
     ("grpc.luajit", "a 1 KiB echo by tonic on a unix socket against the call of LuaJIT in this process"),
     ("grpc.cpython", "a 1 KiB echo by tonic on a unix socket against the call of CPython in this process"),
@@ -130,6 +138,13 @@ impl Targets {
             "cancel.clr" => (Target::AtMost(1000.0), self.cancel("clr")),
             "cancel.cpython" => (Target::AtMost(10_000.0), self.cancel("py")),
             "cancel.luajit" => (Target::AtMost(2000.0), self.cancel("lua")),
+            "observe.off" => (Target::AtMost(2.0), self.unseen()),
+            "observe.tracing.clr" => (Target::AtMost(500.0), self.traced("clr")),
+            "observe.tracing.cpython" => (Target::AtMost(500.0), self.traced("py")),
+            "observe.tracing.luajit" => (Target::AtMost(500.0), self.traced("lua")),
+            "observe.metrics.clr" => (Target::AtMost(25.0), self.counted("clr")),
+            "observe.metrics.cpython" => (Target::AtMost(25.0), self.counted("py")),
+            "observe.metrics.luajit" => (Target::AtMost(25.0), self.counted("lua")),
             "grpc.clr" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "clr")),
             "grpc.luajit" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "luajit")),
             "grpc.cpython" => (Target::AtLeast(50.0), self.grpc("grpc-rust", "cpython")),
@@ -190,8 +205,37 @@ impl Targets {
     fn deadline(&mut self, scheme: &str) -> Outcome {
         self.need(scheme)?;
         let echo = contenders::echo(&self.registry, scheme)?;
+        let pair = cancel::watched(&*echo, PAYLOAD, &mut self.random);
+        self.difference(pair)
+    }
+
+    /// What the way of a call costs more for what may look at it.
+    fn unseen(&mut self) -> Outcome {
+        let pair = observe::unseen(PAYLOAD, &mut self.random);
+        self.difference(pair)
+    }
+
+    /// What a call costs more for its span.
+    fn traced(&mut self, scheme: &str) -> Outcome {
+        self.need(scheme)?;
+        let echo = contenders::echo(&self.registry, scheme)?;
+        let pair = observe::traced(&*echo, PAYLOAD, &mut self.random);
+        self.difference(pair)
+    }
+
+    /// What a call costs more for being counted.
+    fn counted(&mut self, scheme: &str) -> Outcome {
+        self.need(scheme)?;
+        let [counted, plain] = observe::counted(&self.registry, scheme)?;
         let random = &mut self.random;
-        let rounds = Rounds::run(self.plan, &mut cancel::watched(&*echo, PAYLOAD, random), random)?;
+        let pair = [caller(&*counted, PAYLOAD, random), caller(&*plain, PAYLOAD, random)];
+        self.difference(pair)
+    }
+
+    /// The nanoseconds that a call of the first costs more than one of the second.
+    fn difference(&mut self, mut pair: [Contender<'_>; 2]) -> Outcome {
+        let random = &mut self.random;
+        let rounds = Rounds::run(self.plan, &mut pair, random)?;
         let detail = format!(
             "{} ns against {} ns",
             digits(rounds.nanos(0, random).value),
