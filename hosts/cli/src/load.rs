@@ -37,7 +37,7 @@ pub(crate) struct Load {
     /// line; each may call what was given before it. One that is given twice is loaded once.
     #[arg(long = "link", value_name = "LOCATION", help_heading = "Loading")]
     links: Vec<String>,
-    /// The least important of the guests' log lines to show on stderr.
+    /// The least important of the guests' log lines to show on stderr; from `debug` on also each call, and what it took.
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "info", help_heading = "Loading")]
     log: Threshold,
 }
@@ -53,6 +53,7 @@ struct Service {
 impl Load {
     /// The runtimes to load it with.
     pub(crate) fn registry(&self) -> Registry {
+        self.log.show_calls();
         registry(self.log.sink())
     }
 

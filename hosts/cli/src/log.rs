@@ -1,4 +1,6 @@
-//! What guests log and print, as lines on stderr.
+//! What guests log and print, and the calls they get, as lines on stderr.
+
+mod calls;
 
 use clap::ValueEnum;
 use polyhost::{LogLevel, LogRecord, LogSink};
@@ -25,6 +27,13 @@ impl Threshold {
             Threshold::Warn => Some(LogLevel::Warn),
             Threshold::Error => Some(LogLevel::Error),
             Threshold::Off => None,
+        }
+    }
+
+    /// Has each call written when it ends, with what it took, if that is important enough.
+    pub(crate) fn show_calls(self) {
+        if self.least().is_some_and(|least| least <= LogLevel::Debug) {
+            calls::show();
         }
     }
 
