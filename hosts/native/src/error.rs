@@ -37,7 +37,7 @@ pub(crate) fn no_such_module<'a>(name: &str, known: impl Iterator<Item = &'a Str
 pub(crate) fn libraries_not_allowed(path: &Path) -> Error {
     let message = format!(
         "{} would become part of this process, which only the program's author can allow: by \
-         registry.add(\"native\", || Ok(unsafe {{ Native::with_libraries() }})), or NativeConfig::allow_libraries",
+         adding Native::with_libraries() to the registry as \"native\", or by NativeConfig::allow_libraries",
         path.display()
     );
     Error::new(ErrorKind::Unsupported, message)
