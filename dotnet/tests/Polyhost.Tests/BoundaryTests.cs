@@ -17,8 +17,8 @@ public sealed class BoundaryTests
     public static TheoryData<string> Entries => [.. Methods().Select(method => method.Name)];
 
     [Fact]
-    public void ThereAreTheSixFunctionsOfTheTable() =>
-        Assert.Equal(["Bootstrap", "Call", "Cancel", "Close", "Open", "Shutdown"], Methods().Select(method => method.Name).Order());
+    public void ThereAreTheSevenFunctionsOfTheTable() =>
+        Assert.Equal(["Bootstrap", "Call", "Cancel", "Close", "Heap", "Open", "Shutdown"], Methods().Select(method => method.Name).Order());
 
     [Theory]
     [MemberData(nameof(Entries))]
@@ -39,7 +39,7 @@ public sealed class BoundaryTests
     [InlineData(typeof(PolyhostSource), 64)]
     [InlineData(typeof(PolyhostExport), 80)]
     [InlineData(typeof(PolyhostModule), 48)]
-    [InlineData(typeof(PolyhostGuest), 80)]
+    [InlineData(typeof(PolyhostGuest), 88)]
     public void AStructHasTheSizeThatTheHeaderGivesIt(Type type, int size)
     {
         var sizeOf = typeof(Unsafe).GetMethod(nameof(Unsafe.SizeOf))!.MakeGenericMethod(type);
