@@ -66,9 +66,10 @@ struct Frame<'a> {
     cx: &'a CallContext,
     module: &'a GuestModule,
     cancel: Option<unsafe extern "C" fn(u64)>,
-    /// For what the guest does on other threads: the export, and the span it is in.
+    /// For what the guest does on other threads: the export, and the span it is in. Boxed, as a frame is made for each call,
+    /// and most have none.
     callee: Option<&'a Callee>,
-    span: Span,
+    span: Option<Box<Span>>,
     /// Made when a call needs it, which a call that goes well does not.
     state: Mutex<Option<Box<State>>>,
 }
@@ -95,7 +96,8 @@ impl<'a> Frame<'a> {
         cx: &'a CallContext,
         callee: Option<&'a Callee>,
     ) -> Frame<'a> {
-        Frame { cx, module, cancel: guest.cancel, callee, span: observe::here(), state: Mutex::new(None) }
+        let span = if observe::spans() { Some(Box::new(observe::here())) } else { None };
+        Frame { cx, module, cancel: guest.cancel, callee, span, state: Mutex::new(None) }
     }
 }
 
@@ -103,7 +105,7 @@ impl Frame<'_> {
     /// Runs what the guest asks for on this thread in the call's span.
     #[inline]
     fn within<R>(&self, run: impl FnOnce() -> R) -> R {
-        let _inside = (!self.span.is_none()).then(|| self.span.enter());
+        let _inside = self.span.as_ref().map(|span| span.enter());
         run()
     }
 

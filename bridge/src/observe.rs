@@ -100,7 +100,7 @@ impl fmt::Debug for Callee {
 
 /// Whether any subscriber may want the spans of calls. One load.
 #[inline]
-fn spans() -> bool {
+pub(crate) fn spans() -> bool {
     STATIC_MAX_LEVEL >= LevelFilter::DEBUG && LevelFilter::current() >= LevelFilter::DEBUG
 }
 
