@@ -48,7 +48,7 @@ mod random;
 mod subject;
 mod suite;
 
-pub use case::{Case, Cx, Mode, case};
+pub use case::{Case, Cx, Mode, block_on, case};
 pub use child::{Exit, is_child};
 pub use meeting::{Meeting, PATIENCE};
 pub use random::Random;

@@ -13,13 +13,10 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use plan::{Kind, Mode, Step};
@@ -33,7 +30,7 @@ use polyhost_proto::conformance::v1::{
     AddRequest, AllTypes, CallServiceReply, CallServiceRequest, FailRequest, GrowRequest, LogRequest, RecurseRequest,
     SpinRequest,
 };
-use polyhost_testkit::PATIENCE;
+use polyhost_testkit::{PATIENCE, block_on};
 use prost::Message;
 
 /// Plans of a run without `POLYHOST_HUNT_SECONDS`.
@@ -365,23 +362,6 @@ fn called_here(function: &Arc<dyn Function>, cx: &CallContext, input: &[u8]) -> 
     let mut output = Output::new();
     function.call(cx, input, &mut output)?;
     Ok(output.into_vec())
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 /// Whether nothing in a plan fails by itself. A VM that others hold may all the same.
